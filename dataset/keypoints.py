@@ -1,0 +1,140 @@
+"""Whole-body keypoints of clips: where they are stored, and which of them the model reads.
+
+Two stores are read: the published pickle (clip name -> float32 [frames, 133, 3]) and our own safetensors file
+(the same arrays, plus the raw frame size of each clip and the estimator). Keypoints are in COCO-WholeBody
+order; x and y in pixels of the raw frame, then the confidence.
+"""
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dataset.pickles import load_data_pickle
+from utils.errors import UserError
+
+NUM_WHOLE_BODY = 133
+
+# The groups of COCO-WholeBody points that a configuration can name (specification section 2).
+PARTS: dict[str, list[int]] = {
+    "pose": list(range(0, 11)),
+    "face_others": list(range(23, 71)),
+    "mouth": list(range(71, 91)),
+    "hand": list(range(91, 133)),
+}
+_THINNING = {"_half": 2, "_1_3": 3}  # a suffix keeps every second or every third point
+PART_NAMES = sorted([*PARTS, *(part + suffix for part in PARTS for suffix in _THINNING)])
+
+
+def keypoint_indices(parts: list[str]) -> list[int]:
+    """Indices into the 133 points, groups in alphabetical order of their names whatever order they come in.
+
+    `parts` holds names of `PART_NAMES`, such as `hand`, `mouth_half`, `pose` (63 points, the published model).
+    """
+    indices: list[int] = []
+    for name in sorted(parts):
+        if name in PARTS:
+            indices += PARTS[name]
+            continue
+        for suffix, step in _THINNING.items():
+            if name.endswith(suffix) and name.removesuffix(suffix) in PARTS:
+                indices += PARTS[name.removesuffix(suffix)][::step]
+                break
+        else:
+            raise UserError(f"unknown keypoint part {name!r}; known: {', '.join(PART_NAMES)}")
+    return indices
+
+
+class KeypointStore(Protocol):
+    """Keypoints by clip name."""
+
+    path: Path
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def read(self, name: str) -> np.ndarray:
+        """float32 [frames, 133, 3]: x, y in pixels of the raw frame, confidence."""
+        ...
+
+    def frame_size(self, name: str) -> tuple[int, int] | None:
+        """(width, height) of the raw frame, or None where the store does not know it."""
+        ...
+
+
+def _checked(array: np.ndarray, path: Path, name: str) -> np.ndarray:
+    if array.ndim != 3 or array.shape[1:] != (NUM_WHOLE_BODY, 3):
+        raise UserError(f"{path}: keypoints of clip {name!r} are {list(array.shape)}, expected [frames, 133, 3]")
+    return np.asarray(array, dtype=np.float32)
+
+
+class PickledKeypoints:
+    """The published format: one pickled dict, read whole."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._arrays = load_data_pickle(path)
+        if not isinstance(self._arrays, dict):
+            raise UserError(f"{path}: expected a dict of clip name -> keypoints")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def read(self, name: str) -> np.ndarray:
+        return _checked(np.asarray(self._arrays[name]), self.path, name)
+
+    def frame_size(self, name: str) -> tuple[int, int] | None:
+        return None
+
+
+class SafetensorsKeypoints:
+    """Our format: memory-mapped, one array a clip. Written by `write_keypoints`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+        try:
+            self._file = safe_open(str(path), framework="np")
+            metadata = self._file.metadata() or {}
+            self._sizes = json.loads(metadata["frame_sizes"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: not a keypoint store of this project: {error}") from error
+        self.estimator = f"{metadata.get('estimator')} {metadata.get('estimator_version')}"
+        self._names = frozenset(self._file.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def read(self, name: str) -> np.ndarray:
+        return _checked(self._file.get_tensor(name), self.path, name)
+
+    def frame_size(self, name: str) -> tuple[int, int] | None:
+        width, height = self._sizes[name]
+        return width, height
+
+
+def open_keypoints(path: Path) -> KeypointStore:
+    """The store at `path`, its format chosen by the suffix (.safetensors, or .pkl / .pickle / .gz)."""
+    return SafetensorsKeypoints(path) if path.suffix == ".safetensors" else PickledKeypoints(path)
+
+
+def write_keypoints(
+    path: Path,
+    keypoints: dict[str, np.ndarray],
+    frame_sizes: dict[str, tuple[int, int]],
+    estimator: str,
+    estimator_version: str,
+) -> None:
+    """Write our store: float [frames, 133, 3] a clip; `frame_sizes` gives (width, height) of its raw frames."""
+    metadata = {
+        "estimator": estimator,
+        "estimator_version": estimator_version,
+        "frame_sizes": json.dumps({name: list(frame_sizes[name]) for name in sorted(keypoints)}),
+    }
+    arrays = {name: np.ascontiguousarray(_checked(keypoints[name], path, name)) for name in sorted(keypoints)}
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, str(partial), metadata=metadata)
+    partial.replace(path)

@@ -1,0 +1,50 @@
+"""Read the pickles that data sets are published in, without running what they may contain.
+
+A pickle can name any function to call while loading. The unpickler here admits plain containers, strings,
+numbers, bytes and numpy arrays (under the module names of numpy 1 and 2) and refuses everything else.
+"""
+
+import gzip
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError
+
+_NUMPY_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+_ADMITTED = {
+    ("collections", "OrderedDict"),
+    ("_codecs", "encode"),  # how protocol 2 stores bytes
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    *((module, name) for module in _NUMPY_ARRAY_MODULES for name in ("_reconstruct", "scalar")),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
+        if module.startswith("numpy.core"):
+            module = module.replace("numpy.core", "numpy._core")
+        return super().find_class(module, name)
+
+
+def load_data_pickle(path: Path) -> Any:
+    """The object in a pickle file, gzipped or not.
+
+    Raises:
+        UserError: the file is missing, is no pickle, or asks for anything but plain data and numpy arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    content = path.read_bytes()
+    try:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return _DataUnpickler(io.BytesIO(content)).load()
+    except Exception as error:  # a damaged pickle can raise almost anything
+        raise UserError(f"{path}: refused to load this pickle: {error}") from error

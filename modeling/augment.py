@@ -1,0 +1,207 @@
+"""Raw clips -> network inputs on the device: colour jitter, crop, resize, normalisation, and the two clip lengths.
+
+Also intra-modality mixup, which comes after it. What is random is drawn first, into a `Draw`, from a numpy
+generator; applying a draw is deterministic. Specification section 2.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as TF
+
+from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixupConfig, ModelConfig
+from modeling.heatmaps import Box, render_heatmaps
+from modeling.objective import MixedLabels
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Factors of one colour jitter, and the order in which its four operations are applied."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of the augmentation.
+
+    short_start: first frame of the shorter clip within the longer one.
+    box: crop in pixels of the frame, or None for the whole frame.
+    jitters: one for each clip length, or None for no colour change.
+    """
+
+    short_start: int
+    box: Box | None = None
+    jitters: tuple[Jitter, ...] | None = None
+
+
+def central_draw(model: ModelConfig) -> Draw:
+    """What evaluation uses: whole frames, the shorter clip from the middle of the longer."""
+    return Draw(short_start=(model.frames[0] - model.frames[-1]) // 2)
+
+
+def draw_augmentation(config: AugmentConfig, model: ModelConfig, frame_size: int, rng: np.random.Generator) -> Draw:
+    """A training draw for frames of frame_size x frame_size pixels."""
+    start = int(rng.integers(0, model.frames[0] - model.frames[-1] + 1))
+    jitters = None
+    if rng.random() < config.color_jitter.probability:
+        jitters = tuple(_draw_jitter(config.color_jitter, rng) for _ in model.frames)
+    return Draw(start, _draw_box(config, frame_size, rng), jitters)
+
+
+def _draw_jitter(config: ColorJitterConfig, rng: np.random.Generator) -> Jitter:
+    def factor(spread: float) -> float:
+        return float(rng.uniform(1.0 - spread, 1.0 + spread))
+
+    operations = ["brightness", "contrast", "saturation", "hue"]
+    order = tuple(operations[i] for i in rng.permutation(len(operations)))
+    return Jitter(
+        factor(config.brightness),
+        factor(config.contrast),
+        factor(config.saturation),
+        float(rng.uniform(-config.hue, config.hue)),
+        order,
+    )
+
+
+def _draw_box(config: AugmentConfig, size: int, rng: np.random.Generator) -> Box:
+    """Random resized crop: area and aspect ratio are drawn until the box fits, ten times at most."""
+    for _ in range(10):
+        area = size * size * rng.uniform(*config.crop_scale)
+        ratio = math.exp(rng.uniform(math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= size and 0 < height <= size:
+            top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+            return Box(int(top), int(left), height, width)
+    return Box(0, 0, size, size)
+
+
+def _apply_jitter(video: Tensor, jitter: Jitter) -> Tensor:
+    """Colour jitter of RGB frames [..., 3, H, W] in [0, 1]."""
+    operations = {
+        "brightness": TF.adjust_brightness,
+        "contrast": TF.adjust_contrast,
+        "saturation": TF.adjust_saturation,
+        "hue": TF.adjust_hue,
+    }
+    for name in jitter.order:
+        video = operations[name](video, getattr(jitter, name))
+    return video
+
+
+def _rgb_input(video: Tensor, size: int, box: Box | None, jitter: Jitter | None) -> Tensor:
+    """RGB frames [B, T, 3, H, W] in [0, 1] -> BGR [B, 3, T, size, size] in [-1, 1]."""
+    if jitter is not None:
+        video = _apply_jitter(video, jitter)
+    if box is not None:
+        video = video[..., box.top : box.top + box.height, box.left : box.left + box.width]
+    batch, frames = video.shape[:2]
+    resized = F.interpolate(video.flatten(0, 1), (size, size), mode="bilinear", align_corners=False)
+    bgr = resized.unflatten(0, (batch, frames)).flip(2).transpose(1, 2)  # [B, 3, T, size, size]
+    return bgr.sub(0.5).div_(0.5).contiguous()
+
+
+def prepare_inputs(
+    frames: Tensor | None,
+    keypoints: Tensor | None,
+    model: ModelConfig,
+    draws: list[Draw],
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Tensor]:
+    """Network inputs of every stream from raw clips.
+
+    Args:
+        frames: uint8 RGB [B, T, H, W, 3], T the longer clip length; None for a model without RGB streams.
+        keypoints: float [B, T, J, 3], x and y in pixels of the heatmap grid; None without keypoint streams.
+        model: says which streams, at which sizes.
+        draws: one for the whole batch, or one a clip.
+        dtype: of the result.
+
+    Returns:
+        {stream: [B, 3 or J, T, size, size]}, values in [-1, 1].
+    """
+    if len(draws) > 1:
+        clips = [
+            prepare_inputs(
+                None if frames is None else frames[b : b + 1],
+                None if keypoints is None else keypoints[b : b + 1],
+                model,
+                [draw],
+                dtype,
+            )
+            for b, draw in enumerate(draws)
+        ]
+        return {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
+    (draw,) = draws
+    longest, shortest = model.frames[0], model.frames[-1]
+    window = slice(draw.short_start, draw.short_start + shortest)
+    inputs: dict[str, Tensor] = {}
+    if "rgb" in model.modalities:
+        assert frames is not None
+        video = frames.permute(0, 1, 4, 2, 3).to(dtype).div_(255)  # [B, T, 3, H, W]
+        jitters = draw.jitters or (None,) * len(model.frames)
+        inputs[f"rgb{longest}"] = _rgb_input(video, model.rgb_size, draw.box, jitters[0])
+        if shortest != longest:
+            # Without colour jitter, which is drawn anew for each length, the shorter clip is a slice.
+            inputs[f"rgb{shortest}"] = (
+                inputs[f"rgb{longest}"][:, :, window]
+                if draw.jitters is None
+                else _rgb_input(video[:, window], model.rgb_size, draw.box, jitters[1])
+            )
+    if "keypoint" in model.modalities:
+        assert keypoints is not None
+        box = None
+        if draw.box is not None:
+            side = frames.shape[2] if frames is not None else model.heatmap_grid
+            box = Box(*(int(value * model.heatmap_grid / side) for value in draw.box))
+        maps = render_heatmaps(
+            keypoints.to(dtype), model.heatmap_size, model.heatmap_grid, model.heatmap_sigma, box
+        )
+        inputs[f"keypoint{longest}"] = maps.sub_(0.5).div_(0.5)
+        if shortest != longest:
+            inputs[f"keypoint{shortest}"] = maps[:, :, window]
+    return inputs
+
+
+def mix_clips(
+    inputs: dict[str, Tensor],
+    labels: Tensor,
+    config: IntraModalityMixupConfig,
+    rng: np.random.Generator,
+    part: int = 0,
+) -> tuple[dict[str, Tensor], Tensor | MixedLabels]:
+    """Intra-modality mixup: with `config.probability` every clip is blended with another of its group.
+
+    One lambda and one permutation for all streams. `config.group_size` clips that follow one another form a group,
+    so that the result does not depend on how the global batch is split over processes.
+
+    Args:
+        inputs: {stream: [B, C, T, H, W]}; labels: int64 [B].
+        rng: the same for all parts of the global batch.
+        part: which part of the global batch this is, 0 for the first B clips.
+
+    Returns:
+        The inputs and labels, mixed or as they were.
+    """
+    if rng.random() >= config.probability:
+        return inputs, labels
+    share = float(rng.beta(config.alpha, config.alpha))
+    count = len(labels)
+    orders = [group_permutation(count, config.group_size, rng) for _ in range(part + 1)]
+    order = orders[part].to(labels.device)
+    mixed = {name: torch.lerp(x[order], x, share) for name, x in inputs.items()}
+    return mixed, MixedLabels(labels, labels[order], share)
+
+
+def group_permutation(count: int, group_size: int, rng: np.random.Generator) -> Tensor:
+    """A permutation of 0..count-1 that keeps every clip within its group of `group_size`: int64 [count]."""
+    groups = [start + rng.permutation(min(group_size, count - start)) for start in range(0, count, group_size)]
+    return torch.from_numpy(np.concatenate(groups))

@@ -1,0 +1,173 @@
+"""Configuration of the network, the losses and the augmentation. Free of heavy imports."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from utils.config import ConfigError
+
+Modality = Literal["rgb", "keypoint"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which streams the network has, and how large they are. The defaults are the published sizes.
+
+    Streams are the modalities at each clip length, named `rgb64`, `keypoint64`, `rgb32`, `keypoint32`.
+    """
+
+    modalities: list[Modality] = field(default_factory=lambda: ["rgb", "keypoint"])
+    frames: list[int] = field(default_factory=lambda: [64, 32])  # the second is cut from the first
+    width: float = 1.0  # factor on every channel count of the encoders
+    rgb_size: int = 224  # height and width of the RGB input, pixels
+    heatmap_size: int = 112  # height and width of the heatmaps; half of rgb_size when both are read
+    heatmap_grid: int = 256  # side of the raw grid on which sigma is measured
+    heatmap_sigma: float = 8.0
+    keypoint_parts: list[str] = field(default_factory=lambda: ["hand", "mouth_half", "pose"])
+    batch_norm_momentum: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ConfigError("modalities", "name rgb, keypoint or both, each once")
+        if not 1 <= len(self.frames) <= 2 or min(self.frames) < 8:
+            raise ConfigError("frames", "one or two clip lengths of at least 8 frames")
+        if len(self.frames) == 2 and self.frames[0] != 2 * self.frames[1]:
+            raise ConfigError("frames", "the second clip length must be half the first")
+        if len(self.frames) == 2 and len(self.modalities) == 1:
+            raise ConfigError("frames", "two clip lengths need both modalities")
+        if len(self.modalities) == 2 and self.rgb_size != 2 * self.heatmap_size:
+            raise ConfigError("rgb_size", "must be twice model.heatmap_size, for the lateral connections")
+        if not 0 < self.width <= 4:
+            raise ConfigError("width", "must be above 0 and at most 4")
+        if not 0 < self.batch_norm_momentum <= 1:
+            raise ConfigError("batch_norm_momentum", "must be above 0 and at most 1")
+        for name in ("rgb_size", "heatmap_size", "heatmap_grid", "heatmap_sigma"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, "must be positive")
+
+    @property
+    def streams(self) -> list[str]:
+        """Stream names, longest clips first: rgb64, keypoint64, rgb32, keypoint32 in the full model."""
+        return [f"{modality}{length}" for length in self.frames for modality in self.modalities]
+
+
+@dataclass(frozen=True)
+class LabelSmoothingConfig:
+    """Soft labels. `language` spreads the mass by similarity of meaning, `uniform` evenly (paper section 3.2)."""
+
+    kind: Literal["none", "uniform", "language"] = "none"
+    epsilon: float = 0.2  # mass taken off the label
+    temperature: float = 0.5  # tau; language only
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon < 1:
+            raise ConfigError("epsilon", "must be at least 0 and below 1")
+        if self.temperature <= 0:
+            raise ConfigError("temperature", "must be positive")
+
+
+@dataclass(frozen=True)
+class IntraModalityMixupConfig:
+    """Mixing of two clips: with `probability` a batch, lambda ~ Beta(alpha, alpha)."""
+
+    probability: float = 0.0
+    alpha: float = 0.8
+    group_size: int = 4  # clips are permuted within groups of this many: the published batch of one process
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ConfigError("probability", "must be between 0 and 1")
+        if self.alpha <= 0:
+            raise ConfigError("alpha", "must be positive")
+        if self.group_size < 2:
+            raise ConfigError("group_size", "must be at least 2")
+
+
+@dataclass(frozen=True)
+class InterModalityMixupConfig:
+    """Mixing of a clip's feature with gloss embeddings, trained through an auxiliary classifier."""
+
+    enabled: bool = False
+    weight: float = 1.0  # w0, the weight of the loss at epoch 0
+    decay: bool = True  # let the weight fall to 0 over the epochs (half a cosine)
+    candidates: int | None = None  # glosses mixed in per clip; null = all
+    integrate: bool = True  # move the main classifier towards the auxiliary one after every step
+    momentum: float = 0.99  # beta of the integration at epoch 0; it rises to 1
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ConfigError("weight", "must not be negative")
+        if self.candidates is not None and self.candidates < 1:
+            raise ConfigError("candidates", "must be at least 1, or null for all glosses")
+        if not 0 <= self.momentum <= 1:
+            raise ConfigError("momentum", "must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    label_smoothing: LabelSmoothingConfig = field(default_factory=LabelSmoothingConfig)
+    intra_modality_mixup: IntraModalityMixupConfig = field(default_factory=IntraModalityMixupConfig)
+    inter_modality_mixup: InterModalityMixupConfig = field(default_factory=InterModalityMixupConfig)
+
+    @property
+    def needs_language(self) -> bool:
+        return self.label_smoothing.kind == "language" or self.inter_modality_mixup.enabled
+
+
+@dataclass(frozen=True)
+class ColorJitterConfig:
+    probability: float = 0.3
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ConfigError("probability", "must be between 0 and 1")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(name, "must be between 0 and 1")
+        if not 0 <= self.hue <= 0.5:
+            raise ConfigError("hue", "must be between 0 and 0.5")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Spatial and colour augmentation of training clips, and whether clips of a batch share the draw."""
+
+    draw: Literal["per_clip", "per_batch"] = "per_clip"  # the published runs draw once per batch
+    crop_scale: tuple[float, float] = (0.7, 1.0)  # share of the frame's area
+    crop_ratio: tuple[float, float] = (0.75, 1.3)  # width / height, drawn log-uniformly
+    color_jitter: ColorJitterConfig = field(default_factory=ColorJitterConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("crop_scale", "crop_ratio"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ConfigError(name, "two positive numbers, the smaller first")
+        if self.crop_scale[1] > 1:
+            raise ConfigError("crop_scale", "must not exceed 1")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The optimiser and its schedule. The defaults are the published recipe."""
+
+    epochs: int = 100
+    batch_size: int = 32  # clips per optimiser step, over all processes
+    optimizer: Literal["adam", "adamw"] = "adam"  # adam: weight decay as L2 in the gradient; adamw: decoupled
+    learning_rate: float = 1e-3  # at the start; a cosine brings it to 0 over the epochs
+    betas: tuple[float, float] = (0.9, 0.998)
+    eps: float = 1e-8
+    weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "must be at least 1")
+        if self.learning_rate <= 0 or self.eps <= 0:
+            raise ConfigError("learning_rate" if self.learning_rate <= 0 else "eps", "must be positive")
+        if self.weight_decay < 0:
+            raise ConfigError("weight_decay", "must not be negative")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError("betas", "must be at least 0 and below 1")

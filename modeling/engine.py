@@ -1,0 +1,101 @@
+"""One step of training, and the prediction of one batch: what happens to raw clips on the device."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from modeling.augment import Draw, central_draw, mix_clips, prepare_inputs
+from modeling.config import TrainingConfig
+from modeling.losses import integration_momentum
+from modeling.objective import Objective
+from modeling.optimizer import learning_rate
+from modeling.recognizer import Recognizer, predictions
+
+
+def channels_last(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The memory format in which 3D convolutions and pooling are fastest."""
+    return {name: x.contiguous(memory_format=torch.channels_last_3d) for name, x in inputs.items()}
+
+
+class TrainingStep:
+    """Forward, backward, optimiser and integration for one batch.
+
+    Args:
+        recognizer: the model.
+        parallel: the same model, possibly wrapped for several processes; its forward is what is called.
+        objective: the loss.
+        optimizer: over the recognizer's parameters.
+        config: of the schedule.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        parallel: nn.Module,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        config: TrainingConfig,
+    ):
+        self.recognizer, self.parallel, self.objective = recognizer, parallel, objective
+        self.optimizer, self.config = optimizer, config
+
+    def __call__(
+        self,
+        frames: Tensor | None,
+        keypoints: Tensor | None,
+        labels: Tensor,
+        draws: list[Draw],
+        mixup_rng: np.random.Generator,
+        epoch: int,
+        part: int = 0,
+    ) -> dict[str, Tensor]:
+        """Train on one batch.
+
+        Args:
+            frames, keypoints: raw clips, see `prepare_inputs`; labels: int64 [B].
+            draws: augmentation, one for the batch or one a clip.
+            mixup_rng: for intra-modality mixup; the same on every process.
+            epoch: counted from 0.
+            part: which part of the global batch this is.
+
+        Returns:
+            Detached losses: `total` and the parts of `Objective`.
+        """
+        self.parallel.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, epoch)
+        loss_config = self.objective.config
+        with torch.no_grad():
+            inputs = prepare_inputs(frames, keypoints, self.recognizer.config, draws)
+            inputs, targets = mix_clips(inputs, labels, loss_config.intra_modality_mixup, mixup_rng, part)
+        output = self.parallel(channels_last(inputs), auxiliary=loss_config.inter_modality_mixup.enabled)
+        total, parts = self.objective(output, targets, epoch, self.config.epochs)
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        inter = loss_config.inter_modality_mixup
+        if inter.enabled and inter.integrate:
+            self.recognizer.integrate(integration_momentum(epoch, self.config.epochs, inter.momentum))
+        return {"total": total.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+
+@torch.inference_mode()
+def predict_batch(
+    recognizer: Recognizer, frames: Tensor | None, keypoints: Tensor | None, crops: int = 1
+) -> dict[str, Tensor]:
+    """Probabilities of whole clips, averaged over their crops.
+
+    Args:
+        frames, keypoints: raw clips, see `prepare_inputs`; the crops of a clip follow one another.
+        crops: how many crops each clip has.
+
+    Returns:
+        {head or ensemble: [B, N]}, rows summing to 1.
+    """
+    recognizer.eval()
+    config = recognizer.config
+    inputs = prepare_inputs(frames, keypoints, config, [central_draw(config)])
+    output = recognizer(channels_last(inputs))
+    return {
+        name: values.unflatten(0, (-1, crops)).mean(dim=1) for name, values in predictions(output.logits).items()
+    }

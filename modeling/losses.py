@@ -1,0 +1,143 @@
+"""The training losses: language-aware label smoothing, and the inter-modality mixup loss without its big tensor.
+
+Specification sections 6 to 8 and 11. Functions take and give plain tensors and work in any floating type.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+from torch.nn import functional as F
+
+
+def cosine_similarities(embeddings: Tensor) -> Tensor:
+    """Cosine similarity of every pair of rows: [N, E] -> [N, N]."""
+    unit = F.normalize(embeddings, dim=1)
+    return unit @ unit.T
+
+
+def smooth_labels(weights: Tensor, epsilon: float) -> Tensor:
+    """Soft labels that spread `epsilon` over the wrong classes in proportion to `weights`.
+
+    y[b, b] = 1 - epsilon; y[b, i] = epsilon * weights[b, i] / sum over k != b of weights[b, k].
+
+    Args:
+        weights: [N, N]; the diagonal is ignored.
+
+    Returns:
+        [N, N]; row b is the target distribution of a clip of gloss b.
+    """
+    own = torch.eye(weights.shape[0], dtype=torch.bool, device=weights.device)
+    others = F.normalize(weights.masked_fill(own, 0.0), p=1.0, dim=1)
+    return (epsilon * others).masked_fill(own, 1.0 - epsilon)
+
+
+def language_aware_labels(similarities: Tensor, epsilon: float, temperature: float) -> Tensor:
+    """Soft labels whose mass follows exp(similarity / temperature) of the glosses (paper section 3.2).
+
+    `similarities`: [N, N] in [-1, 1]. See `smooth_labels` for the result.
+    """
+    return smooth_labels(torch.exp(similarities / temperature), epsilon)
+
+
+def uniform_labels(count: int, epsilon: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Soft labels [N, N] with the mass spread evenly: epsilon / (N - 1) on every wrong class."""
+    return smooth_labels(torch.ones(count, count, dtype=dtype), epsilon)
+
+
+def recognition_loss(logits: Tensor, labels: Tensor, soft_labels: Tensor | None) -> Tensor:
+    """Cross-entropy of logits [B, N] against labels int64 [B], or against their rows of soft_labels [N, N]."""
+    if soft_labels is None:
+        return F.cross_entropy(logits, labels)
+    return F.cross_entropy(logits, soft_labels[labels])
+
+
+class _LogSumExpOfSums(torch.autograd.Function):
+    """lse[b, k] = log sum_n exp(clip[b, n] + gloss[k, n]), one clip at a time: nothing larger than [K, N] exists.
+
+    The backward pass recomputes the softmax of each clip instead of keeping [B, K, N].
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, clip: Tensor, gloss: Tensor, candidates: Tensor | None) -> Tensor:
+        rows = [
+            torch.logsumexp(clip[b] + (gloss if candidates is None else gloss[candidates[b]]), dim=1)
+            for b in range(clip.shape[0])
+        ]
+        result = torch.stack(rows)
+        ctx.save_for_backward(clip, gloss, candidates, result)
+        return result
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        clip, gloss, candidates, result = ctx.saved_tensors
+        grad_clip, grad_gloss = torch.empty_like(clip), torch.zeros_like(gloss)
+        for b in range(clip.shape[0]):
+            terms = gloss if candidates is None else gloss[candidates[b]]
+            share = (clip[b] + terms).sub_(result[b, :, None]).exp_()  # softmax over n, [K, N]
+            share *= grad[b, :, None]
+            grad_clip[b] = share.sum(dim=0)
+            if candidates is None:
+                grad_gloss += share
+            else:
+                grad_gloss.index_add_(0, candidates[b], share)
+        return grad_clip, grad_gloss, None
+
+
+def inter_modality_loss(
+    clip: Tensor,
+    gloss: Tensor,
+    targets: list[tuple[Tensor, float]],
+    candidates: Tensor | None = None,
+) -> Tensor:
+    """Inter-modality mixup loss of one head (specification section 8), without a [B, K, N] tensor.
+
+    The auxiliary logits of clip b mixed with gloss k are clip[b, n] + gloss[k, n]. Their target is 1/2 on k plus
+    1/2 shared by the clip's labels; cross-entropy, averaged over clips and glosses.
+
+    Args:
+        clip: [B, N] and gloss: [N, N], from `Head.auxiliary_terms` over the whole vocabulary.
+        targets: (labels int64 [B], share) pairs; shares add up to 1. One pair without intra-modality mixup.
+        candidates: int64 [B, K], the glosses each clip is mixed with; None means all N.
+
+    Returns:
+        The loss, a scalar.
+    """
+    log_sum = _LogSumExpOfSums.apply(clip, gloss, candidates)  # [B, K]
+    if candidates is None:
+        own = clip + gloss.diagonal()  # the logit of k itself, [B, N]
+        row_mean = gloss.mean(dim=0)
+    else:
+        own = clip.gather(1, candidates) + gloss.diagonal()[candidates]
+        row_mean = None
+    loss = log_sum.mean() - 0.5 * own.mean()
+    for labels, share in targets:
+        clip_part = clip.gather(1, labels[:, None])[:, 0]  # [B]
+        if row_mean is not None:
+            gloss_part = row_mean[labels]  # mean over k of gloss[k, y]
+        else:
+            assert candidates is not None
+            gloss_part = gloss[candidates, labels[:, None]].mean(dim=1)
+        loss = loss - 0.5 * share * (clip_part + gloss_part).mean()
+    return loss
+
+
+def select_candidates(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """The clip's own gloss, then the count - 1 others with the highest logits: int64 [B, count].
+
+    Args:
+        logits: [B, N] of the main classifier; labels: int64 [B]; count: 1..N.
+    """
+    ranked = logits.detach().scatter(1, labels[:, None], math.inf)
+    return ranked.topk(count, dim=1).indices
+
+
+def inter_modality_weight(epoch: int, epochs: int, weight: float, decay: bool) -> float:
+    """w(e) = 1/2 (1 + cos(pi e / E)) w0, or w0 throughout without decay."""
+    return 0.5 * (1.0 + math.cos(math.pi * epoch / epochs)) * weight if decay else weight
+
+
+def integration_momentum(epoch: int, epochs: int, start: float) -> float:
+    """beta(e) = 1 - (1 - start) (cos(pi e / E) + 1) / 2: from `start` up to 1."""
+    return 1.0 - (1.0 - start) * (math.cos(math.pi * epoch / epochs) + 1.0) / 2.0

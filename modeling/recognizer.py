@@ -1,0 +1,104 @@
+"""The model a user holds: prepared inputs of every stream -> features -> named logits -> predictions."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from modeling.config import ModelConfig
+from modeling.heads import Head, head_streams
+from modeling.vknet import VKNet
+
+
+@dataclass
+class Output:
+    """What the recognizer computes for a batch of B clips and N glosses.
+
+    logits: {head: [B, N]}.
+    auxiliary: {head: (clip [B, N], gloss [N, N])}, the terms of `Head.auxiliary_terms`; empty unless asked for.
+    """
+
+    logits: dict[str, Tensor]
+    auxiliary: dict[str, tuple[Tensor, Tensor]]
+
+
+class Recognizer(nn.Module):
+    """NLA-SLR, or any of its earlier stages, as `config` says.
+
+    Args:
+        config: streams and sizes.
+        keypoints: number of keypoints, the input channels of the keypoint streams.
+        num_glosses: N.
+        gloss_embeddings: float [N, E]; kept with the weights, so that a checkpoint stands alone. Needed for the
+            auxiliary classifiers and for language-aware smoothing.
+        auxiliary: give every head a gloss-embedding mapper and an auxiliary classifier (training of the full
+            method; prediction does without).
+
+    Raises:
+        ValueError: `auxiliary` without gloss embeddings.
+    """
+
+    gloss_embeddings: Tensor | None
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        keypoints: int,
+        num_glosses: int,
+        gloss_embeddings: Tensor | None = None,
+        auxiliary: bool = False,
+    ):
+        super().__init__()
+        if auxiliary and gloss_embeddings is None:
+            raise ValueError("the auxiliary classifiers need gloss embeddings")
+        self.config = config
+        channels = {"rgb": 3, "keypoint": keypoints}
+        in_channels = {name: channels[name] for name in ("rgb", "keypoint") if name in config.modalities}
+        self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum)
+        embedding_size = gloss_embeddings.shape[1] if auxiliary and gloss_embeddings is not None else None
+        self.heads = nn.ModuleDict(
+            {
+                name: Head(streams, self.vknet.feature_size, num_glosses, embedding_size)
+                for name, streams in head_streams(list(in_channels), config.frames).items()
+            }
+        )
+        self.register_buffer("gloss_embeddings", gloss_embeddings)
+
+    def forward(self, inputs: dict[str, Tensor], auxiliary: bool = False) -> Output:
+        """`inputs`: {stream: [B, channels, T, H, W] in [-1, 1]}; `auxiliary`: also give the auxiliary terms."""
+        features = self.vknet(inputs)
+        logits = {name: head(features) for name, head in self.heads.items()}
+        terms = {}
+        if auxiliary:
+            terms = {
+                name: head.auxiliary_terms(features, self.gloss_embeddings) for name, head in self.heads.items()
+            }
+        return Output(logits, terms)
+
+    def integrate(self, momentum: float) -> None:
+        """Move every main classifier towards its auxiliary one; call after each optimiser step."""
+        for head in self.heads.values():
+            head.integrate(momentum)
+
+
+def predictions(logits: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Probabilities [B, N] of every head, then of the ensembles, from {head: logits [B, N]}.
+
+    `ensemble_joint` (full model) averages the heads that read several streams, `ensemble_all` every head. The
+    last entry but `ensemble_all`, or `ensemble_all` itself for two streams, is what `reported_prediction` names.
+    """
+    probabilities = {name: torch.softmax(values, dim=1) for name, values in logits.items()}
+    joint = [values for name, values in probabilities.items() if name.startswith("joint")]
+    every = list(probabilities.values())
+    if len(joint) > 1:
+        probabilities["ensemble_joint"] = torch.stack(joint).mean(dim=0)
+    if len(every) > 1:
+        probabilities["ensemble_all"] = torch.stack(every).mean(dim=0)
+    return probabilities
+
+
+def reported_prediction(config: ModelConfig) -> str:
+    """The entry of `predictions` behind the accuracy that is reported (specification section 5)."""
+    if len(config.frames) == 2:
+        return "ensemble_joint"
+    return "ensemble_all" if len(config.modalities) == 2 else config.streams[0]

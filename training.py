@@ -1,0 +1,152 @@
+"""Train one stage.
+
+    python training.py --config configs/rgb_frame64.yaml [key=value ...]
+    torchrun --nproc_per_node 8 training.py --config ...
+    python -m torch.distributed.launch --nproc_per_node 8 --use_env training.py --config ...
+
+The same command again continues where the run stopped. Ctrl-C (or SIGTERM) saves and stops after the current step.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from configs.schema import Config
+from utils.config import load_config, to_dict
+from utils.errors import UserError, run_entry_point
+
+INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
+    parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)  # from older launchers
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4")
+    arguments = parser.parse_intermixed_args()
+    return train(load_config(Config, arguments.config, arguments.overrides))
+
+
+def train(config: Config) -> int:
+    """Train as configured; returns the exit code: 0 when the run is complete, 130 when it was interrupted."""
+    import torch
+
+    from configs.build import build_recognizer, clip_format, gloss_embeddings, load_initial_weights
+    from dataset.annotations import read_annotations
+    from dataset.clips import ClipDataset, ClipReader, DamageLog, TrainingSchedule, training_loader
+    from modeling.augment import draw_augmentation
+    from modeling.engine import TrainingStep
+    from modeling.objective import Objective
+    from modeling.optimizer import build_optimizer, learning_rate
+    from prediction import Evaluator
+    from utils.distributed import distribute, start_processes, stop_processes
+    from utils.progress import RunLog, StopSignal
+    from utils.run import Run
+    from utils.seeding import generator
+
+    processes = start_processes(config.runtime.device)
+    training, device = config.training, processes.device
+    if training.batch_size % processes.count:
+        raise UserError(
+            f"training.batch_size: {training.batch_size} clips do not divide over {processes.count} processes"
+        )
+    local = training.batch_size // processes.count
+
+    annotations = read_annotations(config.data)
+    vocabulary = annotations.vocabulary
+    clips = annotations.split("train")
+    reader = ClipReader(config.data, clip_format(config.model))
+    dataset = ClipDataset(clips, vocabulary, reader, crops=None)
+    validation = None
+    if config.evaluation.validation_split is not None:
+        validation_clips = annotations.split(config.evaluation.validation_split)
+        validation = Evaluator(config, validation_clips, vocabulary, reader, ["central"], processes)
+    embeddings = gloss_embeddings(config, vocabulary)
+
+    recognizer = build_recognizer(config, len(vocabulary), embeddings)
+    run = Run(Path(config.run), to_dict(config), vocabulary)
+    checkpoint = run.open(processes.is_main)
+    processes.barrier()
+    log = RunLog(run.folder, processes.is_main)
+    log.print(
+        f"{config.run}: {len(clips)} training clips, {len(vocabulary)} glosses, streams {', '.join(config.model.streams)}, "
+        f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, {processes.count} process(es) on {device.type}"
+    )
+    if checkpoint is None:
+        for report in load_initial_weights(recognizer, config):
+            log.print(str(report))
+    else:
+        recognizer.load_state_dict(checkpoint["model"])
+    recognizer.to(device=device, memory_format=torch.channels_last_3d)
+    optimizer = build_optimizer(recognizer, training)
+    if checkpoint is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        log.print(f"continuing after step {run.state.step}")
+    state = run.state
+    log.start_at(state)
+
+    objective = Objective(config.loss, len(vocabulary), embeddings).to(device)
+    step = TrainingStep(recognizer, distribute(recognizer, processes), objective, optimizer, training)
+    schedule = TrainingSchedule(
+        len(clips), training.batch_size, training.epochs, config.seed, state.step, processes.rank, processes.count
+    )
+    per_epoch = schedule.steps_per_epoch
+    batches = iter(training_loader(dataset, schedule, config.data.workers, device.type == "cuda"))
+    damage = DamageLog(clips, config.data.max_damaged_share)
+    stop = StopSignal()
+
+    with log.progress(training.epochs * per_epoch, state.step) as progress:
+        while state.validated < training.epochs:
+            epoch = state.step // per_epoch
+            if state.validated < epoch:  # the epoch is complete
+                accuracy = None
+                if validation is not None:
+                    results = validation.run(recognizer, stop)
+                    if results is None:  # interrupted; the continued run validates again
+                        break
+                    accuracy = results.reported
+                log.epoch(state, learning_rate(training, epoch - 1), accuracy)
+                best = state.finish_epoch(None if accuracy is None else accuracy.per_instance[1])
+                if processes.is_main:
+                    run.save(recognizer, optimizer, best)
+                continue
+            started = time.perf_counter()
+            batch = next(batches)
+            for line in damage.note(batch):
+                log.print(line)
+            batch = batch.to(device)
+            waited = time.perf_counter() - started
+            first = processes.rank * local
+            if config.augment.draw == "per_batch":
+                draws = [generator(config.seed, "augment", state.step)]
+            else:
+                draws = [generator(config.seed, "augment", state.step, first + i) for i in range(local)]
+            losses = step(
+                batch.frames,
+                batch.keypoints,
+                batch.labels,
+                [draw_augmentation(config.augment, config.model, config.data.frame_size, rng) for rng in draws],
+                generator(config.seed, "mixup", state.step),
+                epoch,
+                part=processes.rank,
+            )
+            # One reduction carries the losses of all processes and whether any was asked to stop.
+            values = [*losses.values(), torch.tensor(float(stop.requested), device=device)]
+            *means, stopping = processes.mean(torch.stack(values)).tolist()
+            named = dict(zip(losses, means, strict=True))
+            if not all(map(torch.isfinite, torch.tensor(means))):
+                raise UserError(f"the loss at step {state.step} is not finite; try a lower training.learning_rate")
+            state.finish_step(named, time.perf_counter() - started, waited, training.batch_size)
+            log.step(state, named, progress)
+            if stopping:
+                break
+    complete = state.validated == training.epochs
+    if not complete and processes.is_main:
+        run.save(recognizer, optimizer)
+        log.print(f"stopped after step {state.step}; the same command continues")
+    stop_processes()
+    return 0 if complete else INTERRUPTED
+
+
+if __name__ == "__main__":
+    run_entry_point(main)

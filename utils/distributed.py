@@ -1,0 +1,142 @@
+"""Processes of a distributed run: start, rank, reductions, and BatchNorm statistics over all of them.
+
+Started by `torchrun` or `torch.distributed.launch` (both set RANK, WORLD_SIZE and LOCAL_RANK), or plainly as a
+single process. gloo on CPU, nccl on CUDA.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Where this process stands among the others, and its device."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """The picklable values of all processes, by rank."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes."""
+        if self.count > 1:
+            value = value.detach().clone()
+            dist.all_reduce(value)
+            value /= self.count
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.count == 1:
+            return flag
+        value = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return bool(value)
+
+    def barrier(self) -> None:
+        if self.count > 1:
+            dist.barrier()
+
+
+def start_processes(device: str) -> Processes:
+    """Join the process group the launcher announced, if any.
+
+    Args:
+        device: `auto` (CUDA if there is one), `cpu` or `cuda`.
+
+    Raises:
+        UserError: CUDA was asked for and there is none.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device: cuda was asked for but this machine has none; use cpu or auto")
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    place = torch.device(device)
+    if device == "cuda":
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(place)
+    if count > 1:
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return Processes(rank, count, place)
+
+
+def stop_processes() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class _Reduce(torch.autograd.Function):
+    """Sum over processes, forward and backward."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+        total = grad.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SyncBatchNormCPU(nn.BatchNorm3d):
+    """BatchNorm3d whose training statistics cover the clips of all processes, for gloo.
+
+    `nn.SyncBatchNorm` works on CUDA only. Every process must hold the same number of values.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        dims = (0, 2, 3, 4)
+        count = x.numel() // x.shape[1] * dist.get_world_size()
+        mean = _Reduce.apply(x.sum(dim=dims)) / count  # [C]
+        centred = x - mean[:, None, None, None]
+        variance = _Reduce.apply(centred.square().sum(dim=dims)) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * scale[:, None, None, None] + self.bias[:, None, None, None]
+
+
+def distribute(model: nn.Module, processes: Processes) -> nn.Module:
+    """The model made ready for training on all processes: synchronised BatchNorm and averaged gradients."""
+    if processes.count == 1:
+        return model
+    if processes.device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        devices = [processes.device.index]
+    else:
+        for module in model.modules():
+            if type(module) is nn.BatchNorm3d:
+                module.__class__ = SyncBatchNormCPU
+        devices = None
+    return nn.parallel.DistributedDataParallel(
+        model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+    )

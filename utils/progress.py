@@ -1,0 +1,118 @@
+"""What a run tells: the progress line, metrics.jsonl and TensorBoard; and how it is asked to stop."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from utils.checkpoint import TrainState
+from utils.metrics import Accuracy
+
+
+class StopSignal:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop after the current step; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        self.release()
+
+    def release(self) -> None:
+        """Give the signals back to whoever handled them before."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def progress_bar(total: int, done: int, unit: str, shown: bool) -> "tqdm[Any]":
+    """A bar on a terminal; a line now and then in a log file."""
+    interval = 0.2 if sys.stderr.isatty() else 20.0
+    return tqdm(total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, dynamic_ncols=True)
+
+
+class RunLog:
+    """Everything a training run writes besides checkpoints; silent on all processes but the main one.
+
+    metrics.jsonl has {"kind": "step", "step", "loss"} for every optimiser step (1 = the first) and
+    {"kind": "epoch", ...} with mean losses, learning rate, clips per second, share of time spent waiting for data
+    and the validation accuracy.
+    """
+
+    def __init__(self, folder: Path, is_main: bool):
+        self.folder, self.is_main = folder, is_main
+        self._metrics: TextIO | None = None
+        self._board: SummaryWriter | None = None
+
+    def print(self, line: str) -> None:
+        if self.is_main:
+            tqdm.write(line, file=sys.stderr)
+
+    def start_at(self, state: TrainState) -> None:
+        """Open the files; lines written after the position that the run continues from are dropped."""
+        if not self.is_main:
+            return
+        path = self.folder / "metrics.jsonl"
+        kept = []
+        if path.is_file():
+            lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+            kept = [x for x in lines if (x["step"] <= state.step if x["kind"] == "step" else x["epoch"] < state.validated)]
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        partial.replace(path)
+        self._metrics = path.open("a")
+        self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=state.step + 1)
+
+    def progress(self, total: int, done: int) -> "tqdm[Any]":
+        return progress_bar(total, done, "step", self.is_main)
+
+    def step(self, state: TrainState, losses: dict[str, float], progress: "tqdm[Any]") -> None:
+        """Note one optimiser step, after `state` took it in."""
+        self._write({"kind": "step", "step": state.step, "loss": losses["total"]})
+        if self._board is not None:
+            for name, value in losses.items():
+                self._board.add_scalar(f"loss/{name}", value, state.step)
+        progress.set_postfix_str(
+            f"epoch {state.validated}, loss {losses['total']:.3f}, {state.clips / state.seconds:.1f} clips/s, "
+            f"{state.waited / state.seconds:.0%} waiting for data",
+            refresh=False,
+        )
+        progress.update()
+
+    def epoch(self, state: TrainState, learning_rate: float, accuracy: Accuracy | None) -> None:
+        """Note a complete epoch, before `state` closes it."""
+        losses = {name: total / state.steps for name, total in state.sums.items()}
+        entry: dict[str, Any] = {
+            "kind": "epoch",
+            "epoch": state.validated,
+            "step": state.step,
+            "losses": losses,
+            "learning_rate": learning_rate,
+            "clips_per_second": state.clips / state.seconds,
+            "data_wait": state.waited / state.seconds,
+        }
+        if accuracy is not None:
+            entry["validation"] = {"per_instance": accuracy.per_instance, "per_class": accuracy.per_class}
+        self._write(entry)
+        line = f"epoch {state.validated}: loss {losses['total']:.4f}"
+        if accuracy is not None:
+            top = accuracy.per_instance
+            line += f", validation top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {accuracy.per_class[1]:.4f})"
+        self.print(line)
+        if self._board is not None:
+            self._board.add_scalar("learning_rate", learning_rate, state.step)
+            if accuracy is not None:
+                for k, value in accuracy.per_instance.items():
+                    self._board.add_scalar(f"validation/per_instance_top{k}", value, state.step)
+            self._board.flush()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self._metrics is not None:
+            self._metrics.write(json.dumps(entry) + "\n")
+            self._metrics.flush()

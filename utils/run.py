@@ -1,0 +1,85 @@
+"""A run folder: the resolved configuration, checkpoints, and the position of the run.
+
+    <run>/config.yaml      every key spelled out
+    <run>/last.pt          to go on from: weights, optimiser, position
+    <run>/best.pt          the weights of the best epoch, with vocabulary and model configuration
+    <run>/metrics.jsonl    one line a step and one an epoch
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from utils.errors import UserError
+
+# Sections that may change between two starts of one run: they do not change what is computed.
+_FREE_SECTIONS = ("runtime",)
+_FREE_DATA_KEYS = ("workers",)
+
+
+class Run:
+    """One training run on disk.
+
+    Args:
+        folder: of the run; made if needed, never emptied.
+        config: resolved, as plain values.
+        vocabulary: glosses in class order.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], vocabulary: list[str]):
+        self.folder, self.config, self.vocabulary = folder, config, vocabulary
+        self.state = TrainState()
+
+    def open(self, is_main: bool) -> dict[str, Any] | None:
+        """Prepare the folder; the content of `last.pt` if there is something to continue, else None.
+
+        Raises:
+            UserError: the folder holds a run of another configuration or vocabulary.
+        """
+        last = self.folder / "last.pt"
+        checkpoint = None
+        if last.is_file():
+            checkpoint = load_checkpoint(last)
+            self._refuse_other_run(checkpoint)
+            self.state.load_state_dict(checkpoint["state"])
+        if is_main:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
+            (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+        return checkpoint
+
+    def _refuse_other_run(self, checkpoint: dict[str, Any]) -> None:
+        if checkpoint["vocabulary"] != self.vocabulary:
+            raise UserError(f"{self.folder}: holds a run with another vocabulary; give another folder as run=...")
+        changed = _differences(_binding(checkpoint["config"]), _binding(self.config))
+        if changed:
+            raise UserError(
+                f"{self.folder}: holds a run of another configuration ({', '.join(changed[:4])} differ); "
+                "give another folder as run=..."
+            )
+
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, best: bool = False) -> None:
+        """Write `last.pt`, and `best.pt` if these are the best weights so far."""
+        weights = model.state_dict()
+        common = {"model": weights, "vocabulary": self.vocabulary, "config": self.config}
+        if best:
+            content = {**common, "epoch": self.state.best_epoch, "accuracy": self.state.best_accuracy}
+            save_checkpoint(self.folder / "best.pt", content)
+        last = {**common, "optimizer": optimizer.state_dict(), "state": self.state.state_dict()}
+        save_checkpoint(self.folder / "last.pt", last)
+
+
+def _binding(config: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in config.items() if name not in (*_FREE_SECTIONS, "run")}
+    kept["data"] = {name: value for name, value in config["data"].items() if name not in _FREE_DATA_KEYS}
+    return kept
+
+
+def _differences(a: Any, b: Any, path: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = list(dict.fromkeys([*a, *b]))
+        return [d for key in keys for d in _differences(a.get(key), b.get(key), f"{path}.{key}".lstrip("."))]
+    return [] if a == b else [path]
