@@ -60,4 +60,5 @@ def write_embeddings(path: Path, table: dict[str, np.ndarray], source: str) -> N
     arrays = {gloss: np.ascontiguousarray(table[gloss], dtype=np.float32) for gloss in sorted(table)}
     partial = path.with_name(path.name + ".partial")
     save_file(arrays, str(partial), metadata={"source": source})
+    partial.chmod(0o644)
     partial.replace(path)

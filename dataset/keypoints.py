@@ -98,11 +98,11 @@ class SafetensorsKeypoints:
             raise UserError(f"{path}: no such file")
         try:
             self._file = safe_open(str(path), framework="np")
-            metadata = self._file.metadata() or {}
-            self._sizes = json.loads(metadata["frame_sizes"])
+            metadata = json.loads((self._file.metadata() or {})["keypoints"])
+            self._sizes = metadata["frame_sizes"]
         except (SafetensorError, KeyError, ValueError) as error:
             raise UserError(f"{path}: not a keypoint store of this project: {error}") from error
-        self.estimator = f"{metadata.get('estimator')} {metadata.get('estimator_version')}"
+        self.estimator = f"{metadata['estimator']} {metadata['estimator_version']}"
         self._names = frozenset(self._file.keys())
 
     def __contains__(self, name: str) -> bool:
@@ -132,9 +132,11 @@ def write_keypoints(
     metadata = {
         "estimator": estimator,
         "estimator_version": estimator_version,
-        "frame_sizes": json.dumps({name: list(frame_sizes[name]) for name in sorted(keypoints)}),
+        "frame_sizes": {name: list(frame_sizes[name]) for name in sorted(keypoints)},
     }
     arrays = {name: np.ascontiguousarray(_checked(keypoints[name], path, name)) for name in sorted(keypoints)}
     partial = path.with_name(path.name + ".partial")
-    save_file(arrays, str(partial), metadata=metadata)
+    # One entry: safetensors writes several in an order that changes from process to process.
+    save_file(arrays, str(partial), metadata={"keypoints": json.dumps(metadata)})
+    partial.chmod(0o644)
     partial.replace(path)

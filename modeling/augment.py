@@ -34,12 +34,13 @@ class Draw:
     """One draw of the augmentation.
 
     short_start: first frame of the shorter clip within the longer one.
-    box: crop in pixels of the frame, or None for the whole frame.
+    box: crop in pixels of a frame of frame_size x frame_size, or None for the whole frame.
     jitters: one for each clip length, or None for no colour change.
     """
 
     short_start: int
     box: Box | None = None
+    frame_size: int = 256
     jitters: tuple[Jitter, ...] | None = None
 
 
@@ -54,7 +55,7 @@ def draw_augmentation(config: AugmentConfig, model: ModelConfig, frame_size: int
     jitters = None
     if rng.random() < config.color_jitter.probability:
         jitters = tuple(_draw_jitter(config.color_jitter, rng) for _ in model.frames)
-    return Draw(start, _draw_box(config, frame_size, rng), jitters)
+    return Draw(start, _draw_box(config, frame_size, rng), frame_size, jitters)
 
 
 def _draw_jitter(config: ColorJitterConfig, rng: np.random.Generator) -> Jitter:
@@ -160,8 +161,7 @@ def prepare_inputs(
         assert keypoints is not None
         box = None
         if draw.box is not None:
-            side = frames.shape[2] if frames is not None else model.heatmap_grid
-            box = Box(*(int(value * model.heatmap_grid / side) for value in draw.box))
+            box = Box(*(int(value * model.heatmap_grid / draw.frame_size) for value in draw.box))
         maps = render_heatmaps(
             keypoints.to(dtype), model.heatmap_size, model.heatmap_grid, model.heatmap_sigma, box
         )
