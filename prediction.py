@@ -32,16 +32,24 @@ EVAL_SETTINGS: dict[str, list["Crop"]] = {"origin": ["central"], "3x_pad": ["sta
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
-    parser.add_argument("--eval_setting", choices=EVAL_SETTINGS, default="origin", help="one central crop, or three")
+    parser.add_argument(
+        "--eval_setting", choices=EVAL_SETTINGS, default="origin", help="one central crop, or three"
+    )
     parser.add_argument("--split", choices=["train", "dev", "test"], default="test")
-    parser.add_argument("--checkpoint", type=Path, help="file or run folder; default: the configuration's run")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="file or run folder; default: the configuration's run"
+    )
     parser.add_argument("--video", type=Path, help="recognise this clip instead of evaluating")
     parser.add_argument("--keypoints", type=Path, help="its keypoints; default: looked up in data.keypoints")
     parser.add_argument("--top_k", type=int, default=5, help="how many glosses to name")
     parser.add_argument("--json", action="store_true", help="print the recognised glosses as JSON")
-    parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)  # from older launchers
+    parser.add_argument(
+        "--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS
+    )  # from older launchers
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. evaluation.batch_size=2")
     arguments = parser.parse_intermixed_args()
     config = load_config(Config, arguments.config, arguments.overrides)
@@ -160,7 +168,7 @@ def load_model(config: Config, checkpoint: Path | None) -> TrainedModel:
     report = load_matching(recognizer, stage_weights(content, recognizer), str(path))
     if report.left or report.mismatched:
         raise UserError(f"{report}; the checkpoint is of another model or vocabulary")
-    recognizer.to(memory_format=torch.channels_last_3d)
+    recognizer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return TrainedModel(recognizer, vocabulary)
 
 
@@ -195,7 +203,10 @@ def evaluate(config: Config, checkpoint: Path | None, split: Any, setting: str) 
 
 def table(results: Results) -> str:
     """Accuracies of every head and ensemble, in per cent; the reported one is marked."""
-    lines = [f"{'':18}{'per instance':^24}{'per class':^24}", f"{'':18}" + f"{'top-1':>8}{'top-5':>8}{'top-10':>8}" * 2]
+    lines = [
+        f"{'':18}{'per instance':^24}{'per class':^24}",
+        f"{'':18}" + f"{'top-1':>8}{'top-5':>8}{'top-10':>8}" * 2,
+    ]
     for name in results.probabilities:
         found = results.accuracy(name)
         values = [*found.per_instance.values(), *found.per_class.values()]
@@ -264,7 +275,9 @@ def recognise(config: Config, arguments: argparse.Namespace) -> int:
     )
     best = predicted[reported_prediction(model.recognizer.config)][0]
     top = best.topk(min(arguments.top_k, len(model.vocabulary)))
-    ranked = [(model.vocabulary[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
+    ranked = [
+        (model.vocabulary[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+    ]
     if arguments.json:
         print(json.dumps([{"gloss": gloss, "probability": p} for gloss, p in ranked], ensure_ascii=False))
     else:

@@ -19,9 +19,13 @@ INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
-    parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)  # from older launchers
+    parser.add_argument(
+        "--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS
+    )  # from older launchers
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4")
     arguments = parser.parse_intermixed_args()
     return train(load_config(Config, arguments.config, arguments.overrides))
@@ -69,15 +73,17 @@ def train(config: Config) -> int:
     processes.barrier()
     log = RunLog(run.folder, processes.is_main)
     log.print(
-        f"{config.run}: {len(clips)} training clips, {len(vocabulary)} glosses, streams {', '.join(config.model.streams)}, "
-        f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, {processes.count} process(es) on {device.type}"
+        f"{config.run}: {len(clips)} training clips, {len(vocabulary)} glosses, "
+        f"streams {', '.join(config.model.streams)}, "
+        f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, "
+        f"{processes.count} process(es) on {device.type}"
     )
     if checkpoint is None:
         for report in load_initial_weights(recognizer, config):
             log.print(str(report))
     else:
         recognizer.load_state_dict(checkpoint["model"])
-    recognizer.to(device=device, memory_format=torch.channels_last_3d)
+    recognizer.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = build_optimizer(recognizer, training)
     if checkpoint is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
@@ -88,7 +94,13 @@ def train(config: Config) -> int:
     objective = Objective(config.loss, len(vocabulary), embeddings).to(device)
     step = TrainingStep(recognizer, distribute(recognizer, processes), objective, optimizer, training)
     schedule = TrainingSchedule(
-        len(clips), training.batch_size, training.epochs, config.seed, state.step, processes.rank, processes.count
+        len(clips),
+        training.batch_size,
+        training.epochs,
+        config.seed,
+        state.step,
+        processes.rank,
+        processes.count,
     )
     per_epoch = schedule.steps_per_epoch
     batches = iter(training_loader(dataset, schedule, config.data.workers, device.type == "cuda"))
@@ -125,7 +137,10 @@ def train(config: Config) -> int:
                 batch.frames,
                 batch.keypoints,
                 batch.labels,
-                [draw_augmentation(config.augment, config.model, config.data.frame_size, rng) for rng in draws],
+                [
+                    draw_augmentation(config.augment, config.model, config.data.frame_size, rng)
+                    for rng in draws
+                ],
                 generator(config.seed, "mixup", state.step),
                 epoch,
                 part=processes.rank,
@@ -135,7 +150,9 @@ def train(config: Config) -> int:
             *means, stopping = processes.mean(torch.stack(values)).tolist()
             named = dict(zip(losses, means, strict=True))
             if not all(map(torch.isfinite, torch.tensor(means))):
-                raise UserError(f"the loss at step {state.step} is not finite; try a lower training.learning_rate")
+                raise UserError(
+                    f"the loss at step {state.step} is not finite; try a lower training.learning_rate"
+                )
             state.finish_step(named, time.perf_counter() - started, waited, training.batch_size)
             log.step(state, named, progress)
             if stopping:

@@ -81,4 +81,6 @@ def stage_weights(checkpoint: dict[str, object], model: Recognizer) -> StateDict
         if isinstance(weights, dict):
             published = any(name.startswith(PUBLISHED_PREFIX) for name in weights)
             return from_published(weights, model) if published else weights
-    raise UserError("a checkpoint without `model` or `model_state`; expected one of this project or a published one")
+    raise UserError(
+        "a checkpoint without `model` or `model_state`; expected one of this project or a published one"
+    )

@@ -16,7 +16,8 @@ class InitConfig:
     """Where the weights come from; without either the network starts at random."""
 
     kinetics: str | None = None  # S3D_kinetics400.pt, into every encoder
-    stages: list[str] = field(default_factory=list)  # run folders or checkpoints of earlier stages, in this order
+    # Run folders or checkpoints of earlier stages, in this order.
+    stages: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ class Annotations:
         chosen = [clip for clip in self.clips if clip.split == split]
         if not chosen:
             found = sorted({clip.split for clip in self.clips})
-            raise UserError(f"the {split} split has no clips; the annotations have: {', '.join(found) or 'none'}")
+            raise UserError(
+                f"the {split} split has no clips; the annotations have: {', '.join(found) or 'none'}"
+            )
         return chosen
 
 
@@ -120,7 +122,14 @@ def _index_row(path: Path, line: int, row: dict[str, Any]) -> Clip:
     if numbers["frames"] == 0 or (end is not None and end <= (start or 0)):
         raise UserError(f"{where}: the clip has no frames")
     return Clip(
-        row["name"], row["gloss"], row["split"], row["video"], numbers["frames"], row.get("signer") or None, start, end
+        row["name"],
+        row["gloss"],
+        row["split"],
+        row["video"],
+        numbers["frames"],
+        row.get("signer") or None,
+        start,
+        end,
     )
 
 
@@ -136,7 +145,9 @@ def _read_split_files(config: SplitFilesConfig) -> tuple[list[Clip], list[str] |
         clips = [clip for clip in clips if clip.name in kept]
     vocabulary = None
     if config.vocabulary is not None:
-        vocabulary = [str(gloss) for gloss in _read_json(Path(config.vocabulary), list)][: config.vocabulary_size]
+        vocabulary = [str(gloss) for gloss in _read_json(Path(config.vocabulary), list)][
+            : config.vocabulary_size
+        ]
     return clips, vocabulary
 
 

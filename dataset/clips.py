@@ -82,7 +82,12 @@ class Batch:
             return None if x is None else x.to(device, non_blocking=True)
 
         return Batch(
-            self.clips, self.labels.to(device), move(self.frames), move(self.keypoints), self.problems, self.error
+            self.clips,
+            self.labels.to(device),
+            move(self.frames),
+            move(self.keypoints),
+            self.problems,
+            self.error,
         )
 
 
@@ -154,7 +159,9 @@ class ClipReader:
         sample = Sample(clip=-1, label=-1)
         if self.source is not None:
             decoded = self._decode(clip, content, indices + (clip.start_frame or 0))
-            sample.frames = decoded.frames.reshape(len(windows), self.format.frames, *decoded.frames.shape[1:])
+            sample.frames = decoded.frames.reshape(
+                len(windows), self.format.frames, *decoded.frames.shape[1:]
+            )
             sample.problem = decoded.problem
         if self.keypoints is not None:
             points, problem = self._keypoints(clip, indices, length)
@@ -204,7 +211,9 @@ class ClipDataset(Dataset[Sample]):
         crops: evaluation crops of each clip; None draws a random training window per request.
     """
 
-    def __init__(self, clips: list[Clip], vocabulary: list[str], reader: ClipReader, crops: list[Crop] | None):
+    def __init__(
+        self, clips: list[Clip], vocabulary: list[str], reader: ClipReader, crops: list[Crop] | None
+    ):
         reader.check(clips)
         self.clips, self.reader, self.crops = clips, reader, crops
         classes = {gloss: i for i, gloss in enumerate(vocabulary)}
@@ -230,7 +239,7 @@ def collate(samples: list[Sample]) -> Batch:
         return Batch([], torch.empty(0), None, None, [], errors[0])
 
     def stack(arrays: list[np.ndarray | None]) -> Tensor | None:
-        return None if arrays[0] is None else torch.from_numpy(np.concatenate(arrays))
+        return None if arrays[0] is None else torch.from_numpy(np.concatenate(arrays))  # type: ignore[arg-type]
 
     return Batch(
         [sample.clip for sample in samples],
@@ -249,7 +258,14 @@ class TrainingSchedule(Sampler[list[Request]]):
     """
 
     def __init__(
-        self, clips: int, batch_size: int, epochs: int, seed: int, first_step: int = 0, rank: int = 0, processes: int = 1
+        self,
+        clips: int,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        first_step: int = 0,
+        rank: int = 0,
+        processes: int = 1,
     ):
         self.clips, self.batch_size, self.epochs, self.seed = clips, batch_size, epochs, seed
         self.first_step, self.rank, self.processes = first_step, rank, processes
@@ -274,7 +290,9 @@ def _ignore_interrupt(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def training_loader(dataset: ClipDataset, schedule: TrainingSchedule, workers: int, pin: bool) -> DataLoader[Sample]:
+def training_loader(
+    dataset: ClipDataset, schedule: TrainingSchedule, workers: int, pin: bool
+) -> DataLoader[Sample]:
     """Batches of the whole run; its workers live as long as it is iterated."""
     return DataLoader(
         dataset,
@@ -296,7 +314,7 @@ def evaluation_loader(
     ]
     return DataLoader(
         dataset,
-        batch_sampler=batches[rank::processes],  # type: ignore[arg-type]
+        batch_sampler=batches[rank::processes],
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin,

@@ -24,7 +24,8 @@ class DataConfig:
     Annotations come either from `index` (our clips.csv) or from `split_files` (the published pickles).
     """
 
-    index: str | None = None  # clips.csv: name,gloss,split,video and optional frames,signer,start_frame,end_frame
+    # clips.csv: name,gloss,split,video and optional frames,signer,start_frame,end_frame
+    index: str | None = None
     split_files: SplitFilesConfig | None = None
     videos: str | None = None  # a zip or a folder; not needed by keypoint streams
     # Path of a clip inside `videos`, from its {name} and {video}; with {frame} it names numbered images.
@@ -52,4 +53,6 @@ class DataConfig:
         try:
             self.clip_path.format(name="", video="", frame=0)
         except (KeyError, ValueError, IndexError):
-            raise ConfigError("clip_path", "may hold {name}, {video} and {frame} (e.g. {frame:04d})") from None
+            raise ConfigError(
+                "clip_path", "may hold {name}, {video} and {frame} (e.g. {frame:04d})"
+            ) from None

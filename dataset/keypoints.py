@@ -66,7 +66,9 @@ class KeypointStore(Protocol):
 
 def _checked(array: np.ndarray, path: Path, name: str) -> np.ndarray:
     if array.ndim != 3 or array.shape[1:] != (NUM_WHOLE_BODY, 3):
-        raise UserError(f"{path}: keypoints of clip {name!r} are {list(array.shape)}, expected [frames, 133, 3]")
+        raise UserError(
+            f"{path}: keypoints of clip {name!r} are {list(array.shape)}, expected [frames, 133, 3]"
+        )
     return np.asarray(array, dtype=np.float32)
 
 

@@ -55,9 +55,9 @@ class SignSetConfig:
 
     seed: int = 321
     glosses: int = len(SIGNS)
-    train_signers: int = 12
-    dev_signers: int = 3
-    test_signers: int = 6
+    train_signers: int = 54
+    dev_signers: int = 8
+    test_signers: int = 16
     train_clips: int = 18
     dev_clips: int = 3
     test_clips: int = 8

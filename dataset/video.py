@@ -62,7 +62,7 @@ class FileSource:
 def count_frames(content: bytes) -> int:
     """Number of frames of a video file: its packets, counted without decoding. 0 for a broken file."""
     try:
-        with av.open(io.BytesIO(content), metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.FFmpegError, IndexError):
         return 0
@@ -83,7 +83,7 @@ def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
     decoded: dict[int, np.ndarray] = {}
     problem = None
     try:
-        with av.open(io.BytesIO(content), metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
             problem = _decode_stream(container, wanted, size, decoded)
     except (av.FFmpegError, IndexError) as error:
         problem = f"cannot be decoded: {error}"
@@ -128,7 +128,7 @@ def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: 
     """The same from image files: `contents` maps each wanted frame number to its file, None if it is missing."""
     problem = None
     pictures: dict[int, np.ndarray] = {}
-    picture = np.zeros((size, size, 3), np.uint8)
+    picture: np.ndarray = np.zeros((size, size, 3), np.uint8)
     for index in sorted(contents):
         content = contents[index]
         bgr = None if content is None else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)

@@ -49,7 +49,9 @@ def central_draw(model: ModelConfig) -> Draw:
     return Draw(short_start=(model.frames[0] - model.frames[-1]) // 2)
 
 
-def draw_augmentation(config: AugmentConfig, model: ModelConfig, frame_size: int, rng: np.random.Generator) -> Draw:
+def draw_augmentation(
+    config: AugmentConfig, model: ModelConfig, frame_size: int, rng: np.random.Generator
+) -> Draw:
     """A training draw for frames of frame_size x frame_size pixels."""
     start = int(rng.integers(0, model.frames[0] - model.frames[-1] + 1))
     jitters = None
@@ -203,5 +205,7 @@ def mix_clips(
 
 def group_permutation(count: int, group_size: int, rng: np.random.Generator) -> Tensor:
     """A permutation of 0..count-1 that keeps every clip within its group of `group_size`: int64 [count]."""
-    groups = [start + rng.permutation(min(group_size, count - start)) for start in range(0, count, group_size)]
+    groups = [
+        start + rng.permutation(min(group_size, count - start)) for start in range(0, count, group_size)
+    ]
     return torch.from_numpy(np.concatenate(groups))

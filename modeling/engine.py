@@ -97,5 +97,6 @@ def predict_batch(
     inputs = prepare_inputs(frames, keypoints, config, [central_draw(config)])
     output = recognizer(channels_last(inputs))
     return {
-        name: values.unflatten(0, (-1, crops)).mean(dim=1) for name, values in predictions(output.logits).items()
+        name: values.unflatten(0, (-1, crops)).mean(dim=1)
+        for name, values in predictions(output.logits).items()
     }

@@ -31,7 +31,9 @@ def _profiles(centres: Tensor, grid: int, start: int, length: int, size: int, si
     return F.interpolate(flat, size, mode="linear", align_corners=False).view(*centres.shape, size)
 
 
-def render_heatmaps(keypoints: Tensor, size: int, grid: int = 256, sigma: float = 8.0, box: Box | None = None) -> Tensor:
+def render_heatmaps(
+    keypoints: Tensor, size: int, grid: int = 256, sigma: float = 8.0, box: Box | None = None
+) -> Tensor:
     """Heatmaps with peak 1, one channel a keypoint.
 
     Equal to rendering exp(-((x - cx)^2 + (y - cy)^2) / (2 sigma^2)) on a grid x grid map, cropping it to `box`

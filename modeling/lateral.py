@@ -11,8 +11,9 @@ TEMPORAL = (3, 1, 1)  # between the two clip lengths
 
 
 def _connection(channels: int, kernel: tuple[int, int, int], *, enlarge: bool) -> nn.Module:
-    stride = tuple(2 if size > 1 else 1 for size in kernel)
-    padding = tuple(size // 2 for size in kernel)
+    time, height, width = kernel
+    stride = (2 if time > 1 else 1, 2 if height > 1 else 1, 2 if width > 1 else 1)
+    padding = (time // 2, height // 2, width // 2)
     connection: nn.Module
     if enlarge:
         connection = nn.ConvTranspose3d(

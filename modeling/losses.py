@@ -4,10 +4,10 @@ Specification sections 6 to 8 and 11. Functions take and give plain tensors and 
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 
@@ -60,7 +60,7 @@ class _LogSumExpOfSums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, clip: Tensor, gloss: Tensor, candidates: Tensor | None) -> Tensor:
+    def forward(ctx: Any, clip: Tensor, gloss: Tensor, candidates: Tensor | None) -> Tensor:
         rows = [
             torch.logsumexp(clip[b] + (gloss if candidates is None else gloss[candidates[b]]), dim=1)
             for b in range(clip.shape[0])
@@ -70,7 +70,7 @@ class _LogSumExpOfSums(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         clip, gloss, candidates, result = ctx.saved_tensors
         grad_clip, grad_gloss = torch.empty_like(clip), torch.zeros_like(gloss)
         for b in range(clip.shape[0]):

@@ -1,6 +1,7 @@
 """The model a user holds: prepared inputs of every stream -> features -> named logits -> predictions."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,9 @@ class Recognizer(nn.Module):
             raise ValueError("the auxiliary classifiers need gloss embeddings")
         self.config = config
         channels = {"rgb": 3, "keypoint": keypoints}
-        in_channels = {name: channels[name] for name in ("rgb", "keypoint") if name in config.modalities}
+        in_channels: dict[str, int] = {
+            name: size for name, size in channels.items() if name in config.modalities
+        }
         self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum)
         embedding_size = gloss_embeddings.shape[1] if auxiliary and gloss_embeddings is not None else None
         self.heads = nn.ModuleDict(
@@ -70,15 +73,17 @@ class Recognizer(nn.Module):
         logits = {name: head(features) for name, head in self.heads.items()}
         terms = {}
         if auxiliary:
+            assert self.gloss_embeddings is not None
             terms = {
-                name: head.auxiliary_terms(features, self.gloss_embeddings) for name, head in self.heads.items()
+                name: cast(Head, head).auxiliary_terms(features, self.gloss_embeddings)
+                for name, head in self.heads.items()
             }
         return Output(logits, terms)
 
     def integrate(self, momentum: float) -> None:
         """Move every main classifier towards its auxiliary one; call after each optimiser step."""
         for head in self.heads.values():
-            head.integrate(momentum)
+            cast(Head, head).integrate(momentum)
 
 
 def predictions(logits: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ class ConvBNReLU(nn.Module):
         momentum: float,
     ):
         super().__init__()
-        padding = tuple(size // 2 for size in kernel)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=momentum)
         nn.init.kaiming_normal_(self.conv.weight)

@@ -6,6 +6,7 @@ each modality then exchanges across them (specification section 4). A single str
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -28,16 +29,17 @@ class VKNet(nn.Module):
         feature_size: length of one stream's feature vector, 1024 at width 1.
     """
 
-    def __init__(self, in_channels: dict[str, int], frames: list[int], width: float = 1.0, momentum: float = 0.001):
+    def __init__(
+        self, in_channels: dict[str, int], frames: list[int], width: float = 1.0, momentum: float = 0.001
+    ):
         super().__init__()
-        self.encoders = nn.ModuleDict(
-            {
-                f"{modality}{length}": S3D(channels, width, momentum)
-                for length in frames
-                for modality, channels in in_channels.items()
-            }
-        )
-        block_channels = next(iter(self.encoders.values())).block_channels
+        encoders = {
+            f"{modality}{length}": S3D(channels, width, momentum)
+            for length in frames
+            for modality, channels in in_channels.items()
+        }
+        self.encoders = nn.ModuleDict(encoders)
+        block_channels = next(iter(encoders.values())).block_channels
         self.feature_size = block_channels[-1]
         exchanged = block_channels[:-1]
         across_modalities = {
@@ -61,7 +63,9 @@ class VKNet(nn.Module):
         """
         maps = inputs
         for block in range(NUM_BLOCKS):
-            before = {name: encoder.blocks[block](maps[name]) for name, encoder in self.encoders.items()}
+            before = {
+                name: cast(S3D, encoder).blocks[block](maps[name]) for name, encoder in self.encoders.items()
+            }
             maps = dict(before)
             if block < NUM_BLOCKS - 1:
                 for exchange in self.laterals.values():

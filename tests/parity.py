@@ -36,9 +36,9 @@ from modeling.heads import Head
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.losses import (
     cosine_similarities,
+    integration_momentum,
     inter_modality_loss,
     inter_modality_weight,
-    integration_momentum,
     language_aware_labels,
     recognition_loss,
     select_candidates,
@@ -216,7 +216,9 @@ def _loss_config(config: ModelConfig) -> LossConfig:
     return LossConfig(LabelSmoothingConfig("language"), inter_modality_mixup=InterModalityMixupConfig(True))
 
 
-def _model_inputs(golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype) -> dict[str, Tensor]:
+def _model_inputs(
+    golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype
+) -> dict[str, Tensor]:
     inputs = {}
     for stream in config.streams:
         call = entry["inputs"][_published_stream(stream, config)]["call"]
@@ -225,7 +227,12 @@ def _model_inputs(golden: GoldenSet, entry: dict[str, Any], config: ModelConfig,
 
 
 def _end_to_end_inputs(
-    golden: GoldenSet, entry: dict[str, Any], file: GoldenFile, config: ModelConfig, dtype: torch.dtype, out: Comparison
+    golden: GoldenSet,
+    entry: dict[str, Any],
+    file: GoldenFile,
+    config: ModelConfig,
+    dtype: torch.dtype,
+    out: Comparison,
 ) -> dict[str, Tensor]:
     video = golden.call(entry["inputs"]["video_uint8_RGB"].split(" ->")[0])
     frames = torch.from_numpy(video).permute(0, 1, 3, 4, 2)
@@ -235,7 +242,9 @@ def _end_to_end_inputs(
     for stream, x in inputs.items():
         name = _published_stream(stream, config)
         out.absolute(f"input/{stream}", _statistics(x), file[f"preprocessed/{name}"], tolerance)
-        out.absolute(f"input/{stream}/sub", x[0, :, ::16, ::28, ::28], file[f"preprocessed_sub/{name}"], tolerance)
+        out.absolute(
+            f"input/{stream}/sub", x[0, :, ::16, ::28, ::28], file[f"preprocessed_sub/{name}"], tolerance
+        )
     return inputs
 
 
@@ -256,14 +265,18 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
                 for stream, x in streams.items():
                     name = f"block/{_published_stream(stream, config)}/{block}/{kind}"
                     if file.names(name):
-                        out.relative(f"{stream}/B{block}/{kind}", _statistics(x), file[name], 1e-9 if precise else 5e-5)
+                        out.relative(
+                            f"{stream}/B{block}/{kind}", _statistics(x), file[name], 1e-9 if precise else 5e-5
+                        )
         features = model.vknet(inputs)
         output = model(inputs, auxiliary=len(config.frames) == 2)
     for name, head in model.heads.items():
         module = published_name(f"heads.{name}.classifier.weight", config)
         assert module is not None
         key = f"feature/{module.split('.')[1]}"
-        out.relative(f"feature/{name}", _statistics(head.feature(features)), file[key], 1e-9 if precise else 5e-5)
+        out.relative(
+            f"feature/{name}", _statistics(head.feature(features)), file[key], 1e-9 if precise else 5e-5
+        )
     _compare_logits(output, file, config, 1e-9 if precise else 1e-4, out.absolute)
     tolerance = 1e-9 if precise else 1e-5
     # The published evaluation also computes the inter-modality losses, over each clip's five best glosses.
@@ -284,7 +297,9 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
     out.relative("total loss", total, file["loss/total_loss"], tolerance)
 
 
-def _compare_logits(output: Output, file: GoldenFile, config: ModelConfig, tolerance: float, compare: Any) -> None:
+def _compare_logits(
+    output: Output, file: GoldenFile, config: ModelConfig, tolerance: float, compare: Any
+) -> None:
     for name, logits in output.logits.items():
         compare(f"logits/{name}", logits, file[f"logits/{published_head(name, config)}"], tolerance)
     for name, probability in predictions(output.logits).items():
@@ -344,7 +359,11 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     gradients = [ours[name].grad for name in names]
     norms = np.array([g.double().norm().item() for g in gradients if g is not None])
     _compare_tensors("gradient norm", norms, file["grad_l2"], precise, (5e-3, 0.1), out)
-    first = [np.resize(_array(g.reshape(-1)[:4]), 4) * (np.arange(4) < g.numel()) for g in gradients if g is not None]
+    first = [
+        np.resize(_array(g.reshape(-1)[:4]), 4) * (np.arange(4) < g.numel())
+        for g in gradients
+        if g is not None
+    ]
     golden_first = file["grad_first4"]
     distance = np.linalg.norm(np.stack(first) - golden_first, axis=1) / np.maximum(norms, 1e-30)
     out.add("gradient, first values / norm, median", np.median(distance), 1e-9 if precise else 5e-3)
@@ -354,7 +373,11 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     if full:
         momentum = integration_momentum(entry["epoch"], 100, config_loss.inter_modality_mixup.momentum)
         out.relative("integration momentum", momentum, file["ma_beta"], 1e-12)
-        out.equal("heads integrated", sorted(published_head(n, config) for n in model.heads), sorted(file["ma_heads"]))
+        out.equal(
+            "heads integrated",
+            sorted(published_head(n, config) for n in model.heads),
+            sorted(file["ma_heads"]),
+        )
         model.integrate(momentum)
     after = np.array([ours[name].detach().double().norm().item() for name in names])
     _compare_tensors("weights after the step, norm", after, file["after_l2"], precise, (5e-5, 1e-2), out)
@@ -366,12 +389,21 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     wanted = [str(name) for name in file["buffer_names"]]
     statistics = [buffers[name].double() for name in wanted]
     tolerance = 1e-9 if precise else 1e-6
-    out.relative("running statistics, norm", [b.norm().item() for b in statistics], file["buffer_l2"], tolerance)
-    out.relative("running statistics, sum", [b.sum().item() for b in statistics], file["buffer_sum"], tolerance)
+    out.relative(
+        "running statistics, norm", [b.norm().item() for b in statistics], file["buffer_l2"], tolerance
+    )
+    out.relative(
+        "running statistics, sum", [b.sum().item() for b in statistics], file["buffer_sum"], tolerance
+    )
 
 
 def _compare_tensors(
-    quantity: str, ours: np.ndarray, golden: np.ndarray, precise: bool, loose: tuple[float, float], out: Comparison
+    quantity: str,
+    ours: np.ndarray,
+    golden: np.ndarray,
+    precise: bool,
+    loose: tuple[float, float],
+    out: Comparison,
 ) -> None:
     """Norms of many tensors, each relative to its own: the median over tensors, and the worst."""
     difference = np.abs(ours - golden) / np.maximum(np.abs(golden), 1e-30)
@@ -403,9 +435,13 @@ def _head(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
             layer, leaf = name.split(".")
             key = f"unit.head.{layers[layer]}.{leaf}"
             scale = 40.0 if tag.endswith("_big") and layer != "mapper" else 1.0
-            weights[name] = scale * torch.from_numpy(golden.recipe.tensor_for(key, parameter.shape, golden.salt)).to(dtype)
+            weights[name] = scale * torch.from_numpy(
+                golden.recipe.tensor_for(key, parameter.shape, golden.salt)
+            ).to(dtype)
         head.load_state_dict(weights)
-        x = torch.from_numpy(golden.recipe.normal("unit/head_x", (3, 16), golden.salt).astype(np.float32)).to(dtype)
+        x = torch.from_numpy(golden.recipe.normal("unit/head_x", (3, 16), golden.salt).astype(np.float32)).to(
+            dtype
+        )
         x.requires_grad_()
         logits = head({"x": x})
         clip, gloss = head.auxiliary_terms({"x": x}, embeddings)
@@ -427,10 +463,14 @@ def _head(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
         for name, parameter in head.named_parameters():
             layer, leaf = name.split(".")
             gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            out.relative(f"{tag}/gradient of {name}", gradient, file[f"{tag}/grad/{layers[layer]}.{leaf}"], tolerance)
+            out.relative(
+                f"{tag}/gradient of {name}", gradient, file[f"{tag}/grad/{layers[layer]}.{leaf}"], tolerance
+            )
 
 
-def _inter_modality(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
+def _inter_modality(
+    golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison
+) -> None:
     """Free logits [B, K, N] do not split into two terms; clip by clip, with a zero clip term, they do."""
     tolerance = 1e-9 if dtype == torch.float64 else 1e-5
     dense = torch.from_numpy(file["logits"]).to(dtype)  # rows ordered by topk_idx
@@ -444,10 +484,15 @@ def _inter_modality(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch
     }
     for tag, targets in tags.items():
         batch = dense.shape[0]
-        by_gloss = torch.empty_like(dense).scatter_(1, chosen[:, :, None].expand_as(dense), dense).requires_grad_()
+        by_gloss = (
+            torch.empty_like(dense).scatter_(1, chosen[:, :, None].expand_as(dense), dense).requires_grad_()
+        )
         losses = [
             inter_modality_loss(
-                torch.zeros_like(by_gloss[b, :1]), by_gloss[b], [(y[b : b + 1], s) for y, s in targets], chosen[b : b + 1]
+                torch.zeros_like(by_gloss[b, :1]),
+                by_gloss[b],
+                [(y[b : b + 1], s) for y, s in targets],
+                chosen[b : b + 1],
             )
             for b in range(batch)
         ]
@@ -459,7 +504,9 @@ def _inter_modality(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch
         out.relative(f"{tag}/gradient", gradient, file[f"{tag}/grad"], tolerance)
 
 
-def _mixup_integration(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
+def _mixup_integration(
+    golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison
+) -> None:
     tolerance = 1e-9 if dtype == torch.float64 else 1e-5
     order, share = torch.from_numpy(file["perm"]), float(file["lam"])
     labels = torch.from_numpy(file["labels"])
@@ -489,7 +536,9 @@ def _soft_labels(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dt
     epsilon, temperature = file["soft_alt_params"].tolist()
     other = language_aware_labels(similarities, epsilon, temperature)
     out.relative(f"labels, eps {epsilon:g} tau {temperature:g}", other, file["soft_alt"], tolerance)
-    out.relative("labels, mass by similarity", smooth_labels(similarities, 0.2), file["soft_l1_eps02"], tolerance)
+    out.relative(
+        "labels, mass by similarity", smooth_labels(similarities, 0.2), file["soft_l1_eps02"], tolerance
+    )
     labels = torch.from_numpy(file["labels"])
     for name, table in (("", soft), ("uniform_smooth02_", uniform_labels(20, 0.2, dtype))):
         logits = torch.from_numpy(file["logits"]).to(dtype).requires_grad_()
@@ -512,7 +561,9 @@ def _heatmaps(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype
             sigma = float(tag.removeprefix("sigma").split("_")[0])
         # 512-pixel keypoints are scaled to the 256 grid, which gives back the points of the other tags.
         maps = render_heatmaps(points, size, 256, sigma, box)[0].transpose(0, 1)  # [T, J, size, size]
-        if tag.startswith("threshold"):  # not part of the method: maps weighed by confidences above a threshold
+        if tag.startswith(
+            "threshold"
+        ):  # not part of the method: maps weighed by confidences above a threshold
             confidence = keypoints[0, ..., 2]
             maps = maps * (confidence * (confidence > 0.5))[..., None, None]
         peak = maps.flatten(2).max(dim=2)
@@ -529,9 +580,13 @@ def _heatmaps(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype
 
 
 def _preprocess(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
-    frames = torch.from_numpy(golden.recipe.raw_video("unit_pre", 2, 4, 256, golden.salt)).permute(0, 1, 3, 4, 2)
+    frames = torch.from_numpy(golden.recipe.raw_video("unit_pre", 2, 4, 256, golden.salt)).permute(
+        0, 1, 3, 4, 2
+    )
     keypoints = torch.from_numpy(golden.recipe.keypoints("unit_pre", 2, 4, 63, 256, golden.salt))
-    config = ModelConfig(frames=[64])  # four frames stand in for the long clip, frames 1 and 2 for the short one
+    config = ModelConfig(
+        frames=[64]
+    )  # four frames stand in for the long clip, frames 1 and 2 for the short one
     for tag in ("test", *sorted({n.split("/")[0] for n in file.names("train_")})):
         box = None
         if tag != "test":
@@ -559,7 +614,9 @@ def _schedules(golden: GoldenSet, path: Path, out: Comparison) -> None:
     ours = {
         "lr": [learning_rate(config, e) for e in range(epochs)],
         "ma_beta": [integration_momentum(e, epochs, inter.momentum) for e in range(epochs)],
-        "inter_modality_weight": [inter_modality_weight(e, epochs, inter.weight, inter.decay) for e in range(epochs)],
+        "inter_modality_weight": [
+            inter_modality_weight(e, epochs, inter.weight, inter.decay) for e in range(epochs)
+        ],
     }
     for name, values in ours.items():
         out.absolute(name, values, recorded[name], 1e-15)
@@ -576,13 +633,16 @@ def _temporal(golden: GoldenSet, path: Path, out: Comparison) -> None:
             crop = {mode: name for name, mode in padding.items()}[entry["test_m"]]
         indices = evaluation_indices(length, target, crop)
         left, right = entry["pad"] or (0, 0)
-        expected = [entry["first"]] * left + list(range(entry["first"], entry["last"] + 1)) + [entry["last"]] * right
+        expected = (
+            [entry["first"]] * left + list(range(entry["first"], entry["last"] + 1)) + [entry["last"]] * right
+        )
         count += 1
         if indices.tolist() != expected:
             wrong.append(entry)
     out.equal(f"test windows ({count})", wrong, [])
     wrong = [
-        e for e in recorded["padding"]
+        e
+        for e in recorded["padding"]
         if evaluation_indices(e["vlen"], e["num_frames"], e["test_p"]).tolist() != e["frame_order"]
     ]
     out.equal(f"padding ({len(recorded['padding'])})", wrong, [])
@@ -618,9 +678,20 @@ def _metrics(golden: GoldenSet, path: Path, out: Comparison) -> None:
     labels = np.array(recorded["ref"])
     for i, name in enumerate(("ensemble_last", "ensemble_all")):
         crops = [torch.from_numpy(logits[crop][i]).double().softmax(dim=1) for crop in CROPS]
-        one, three = accuracy(crops[1].numpy(), labels), accuracy(torch.stack(crops).mean(dim=0).numpy(), labels)
+        one, three = (
+            accuracy(crops[1].numpy(), labels),
+            accuracy(torch.stack(crops).mean(dim=0).numpy(), labels),
+        )
         for setting, ours, golden_values in (
-            ("central", one, {k.removeprefix(f"{name}_"): v for k, v in recorded["central_only"].items() if k.startswith(name)}),
+            (
+                "central",
+                one,
+                {
+                    k.removeprefix(f"{name}_"): v
+                    for k, v in recorded["central_only"].items()
+                    if k.startswith(name)
+                },
+            ),
             ("three crops", three, recorded["three_crop"][f"{name}_"]),
         ):
             for key, value in golden_values.items():
@@ -648,11 +719,16 @@ JSON_UNITS = {
 def _print(comparison: Comparison) -> None:
     for row in comparison.rows:
         verdict = "ok" if row.passed else "FAILED"
-        print(f"{row.case:32} {row.quantity:52} {row.difference:10.2e} {row.tolerance:10.2e}  {verdict}", flush=True)
+        print(
+            f"{row.case:32} {row.quantity:52} {row.difference:10.2e} {row.tolerance:10.2e}  {verdict}",
+            flush=True,
+        )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", nargs="?", type=Path, default=GOLDEN)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     arguments = parser.parse_args()
@@ -665,7 +741,9 @@ def main() -> int:
             _print(comparison)
             compared += len(comparison.rows)
             failed += sum(not row.passed for row in comparison.rows)
-    print(f"{len(cases)} files, {compared} quantities compared, {failed} failed; not compared: {', '.join(EXEMPT)}")
+    print(
+        f"{len(cases)} files, {compared} quantities compared, {failed} failed; not compared: {', '.join(EXEMPT)}"
+    )
     return 1 if failed or not compared else 0
 
 

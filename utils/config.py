@@ -175,7 +175,10 @@ def _convert(hint: Any, value: Any, path: str, origins: _Origins) -> Any:
         return _refuse(f"a list of {len(arguments)} values", value, path, origins)
     if origin is dict:
         if isinstance(value, dict):
-            return {str(key): _convert(arguments[1], item, f"{path}.{key}", origins) for key, item in value.items()}
+            return {
+                str(key): _convert(arguments[1], item, f"{path}.{key}", origins)
+                for key, item in value.items()
+            }
         return _refuse("a group of keys", value, path, origins)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)

@@ -95,7 +95,7 @@ class _Reduce(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
         total = grad.clone()
         dist.all_reduce(total)
         return total

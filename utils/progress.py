@@ -19,7 +19,9 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._previous = {
+            number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)
+        }
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
@@ -34,7 +36,9 @@ class StopSignal:
 def progress_bar(total: int, done: int, unit: str, shown: bool) -> "tqdm[Any]":
     """A bar on a terminal; a line now and then in a log file."""
     interval = 0.2 if sys.stderr.isatty() else 20.0
-    return tqdm(total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, dynamic_ncols=True)
+    return tqdm(
+        total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, dynamic_ncols=True
+    )
 
 
 class RunLog:
@@ -62,7 +66,11 @@ class RunLog:
         kept = []
         if path.is_file():
             lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-            kept = [x for x in lines if (x["step"] <= state.step if x["kind"] == "step" else x["epoch"] < state.validated)]
+            kept = [
+                x
+                for x in lines
+                if (x["step"] <= state.step if x["kind"] == "step" else x["epoch"] < state.validated)
+            ]
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         partial.replace(path)
@@ -103,7 +111,9 @@ class RunLog:
         line = f"epoch {state.validated}: loss {losses['total']:.4f}"
         if accuracy is not None:
             top = accuracy.per_instance
-            line += f", validation top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {accuracy.per_class[1]:.4f})"
+            line += (
+                f", validation top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {accuracy.per_class[1]:.4f})"
+            )
         self.print(line)
         if self._board is not None:
             self._board.add_scalar("learning_rate", learning_rate, state.step)

@@ -1,9 +1,9 @@
 """A run folder: the resolved configuration, checkpoints, and the position of the run.
 
-    <run>/config.yaml      every key spelled out
-    <run>/last.pt          to go on from: weights, optimiser, position
-    <run>/best.pt          the weights of the best epoch, with vocabulary and model configuration
-    <run>/metrics.jsonl    one line a step and one an epoch
+<run>/config.yaml      every key spelled out
+<run>/last.pt          to go on from: weights, optimiser, position
+<run>/best.pt          the weights of the best epoch, with vocabulary and model configuration
+<run>/metrics.jsonl    one line a step and one an epoch
 """
 
 from pathlib import Path
@@ -53,7 +53,9 @@ class Run:
 
     def _refuse_other_run(self, checkpoint: dict[str, Any]) -> None:
         if checkpoint["vocabulary"] != self.vocabulary:
-            raise UserError(f"{self.folder}: holds a run with another vocabulary; give another folder as run=...")
+            raise UserError(
+                f"{self.folder}: holds a run with another vocabulary; give another folder as run=..."
+            )
         changed = _differences(_binding(checkpoint["config"]), _binding(self.config))
         if changed:
             raise UserError(

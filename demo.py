@@ -1,0 +1,397 @@
+"""The whole method from one command: render the sign set, train every stage, evaluate, recognise, report.
+
+    python demo.py [--out runs/demo] [--seed 321]
+
+Ctrl-C stops it; the same command continues where it stopped. Its results are <out>/summary.json and
+<out>/report.html.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+import webbrowser
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.schema import Config
+from utils.config import load_config
+from utils.errors import UserError, run_entry_point
+
+if TYPE_CHECKING:
+    from dataset.synthetic import SignSetConfig
+    from utils.report import Filmstrip
+
+CONFIGS = Path(__file__).with_name("configs") / "demo"
+CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
+STAGES = {
+    "rgb16": "RGB, 16 frames",
+    "rgb8": "RGB, 8 frames",
+    "keypoint16": "Keypoints, 16 frames",
+    "keypoint8": "Keypoints, 8 frames",
+    "two_stream16": "Two streams, 16 frames",
+    "two_stream8": "Two streams, 8 frames",
+    "nla_slr": "NLA-SLR",
+}
+BEFORE, FINAL = "two_stream16", "nla_slr"  # compared on the look-alike pairs
+SETTINGS = {"1_crop": "origin", "3_crop": "3x_pad"}  # name in the summary -> evaluation setting
+WRONG_SHOWN, CORRECT_SHOWN = 12, 4  # filmstrips in the report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=CONFIGURED_OUT, help="folder for everything; default: %(default)s"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=321, help="of the sign set and of training; default: %(default)s"
+    )
+    arguments = parser.parse_args()
+    try:
+        complete = run(arguments.out, arguments.seed)
+    except KeyboardInterrupt:
+        complete = False
+    if not complete:
+        from training import INTERRUPTED
+
+        print("the demo was stopped; the same command continues it", file=sys.stderr)
+        return INTERRUPTED
+    show(arguments.out / "report.html")
+    return 0
+
+
+def run(
+    out: Path, seed: int, sign_set: "SignSetConfig | None" = None, overrides: "list[str] | None" = None
+) -> bool:
+    """The whole demo; False if it was interrupted.
+
+    Args:
+        out: folder for everything the demo writes; what is already there is not made again.
+        seed: of the sign set and of every training.
+        sign_set: what to render; default: the full set.
+        overrides: `key.path=value` for every stage, on top of configs/demo.
+
+    Raises:
+        UserError: `out` holds a demo with another seed or configuration.
+    """
+    from dataset.synthetic import SignSetConfig, make_sign_set
+
+    sign_set = sign_set or SignSetConfig(seed=seed)
+    configs = {name: stage_config(name, out, seed, overrides or []) for name in STAGES}
+    refuse_other_seed(out / "data", seed)
+    watch = Stopwatch(out / "seconds.json")
+    with watch.measure("rendering"):
+        make_sign_set(out / "data", sign_set)
+    for number, (name, config) in enumerate(configs.items(), start=1):
+        print(f"\n[{number}/{len(STAGES)}] {STAGES[name]}", flush=True)
+        if not train_and_evaluate(config):
+            return False
+    recognised = recognise_file(configs[FINAL], out)
+    summary = summarise(configs, watch, seed, recognised)
+    write_json(out / "summary.json", summary)
+    write_page(configs, summary, out / "report.html")
+    print(f"\n{table(summary)}")
+    return True
+
+
+def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Config:
+    """The configuration of a stage, with everything it reads and writes moved to `out`."""
+    path = CONFIGS / f"{name}.yaml"
+    config = load_config(Config, path)
+
+    def moved(place: str | None) -> str:
+        assert place is not None
+        return str(out / Path(place).relative_to(CONFIGURED_OUT))
+
+    places: dict[str, Any] = {
+        "run": moved(config.run),
+        "data.index": moved(config.data.index),
+        "data.videos": moved(config.data.videos),
+        "data.keypoints": moved(config.data.keypoints),
+        "data.word_embeddings": moved(config.data.word_embeddings),
+        "init.stages": [moved(stage) for stage in config.init.stages],
+        "seed": seed,
+    }
+    # JSON is YAML, so quoting it so keeps any character of a path.
+    return load_config(
+        Config, path, [f"{key}={json.dumps(value)}" for key, value in places.items()] + overrides
+    )
+
+
+def refuse_other_seed(data: Path, seed: int) -> None:
+    """A set of another seed is not rendered over: the stages trained on it could no longer be continued."""
+    from dataset.synthetic import MANIFEST
+
+    if (data / MANIFEST).is_file():
+        found = json.loads((data / MANIFEST).read_text(encoding="utf-8"))["config"]["seed"]
+        if found != seed:
+            raise UserError(
+                f"{data}: holds the sign set of seed {found}, not {seed}; give another folder as --out"
+            )
+
+
+class Stopwatch:
+    """Seconds by name, kept in a file and added up over every start of the demo."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        write_json(self.path, self.seconds)
+
+
+def train_and_evaluate(config: Config) -> bool:
+    """Train a stage and evaluate its best weights on the test split; False if interrupted.
+
+    A stage that was trained and evaluated before is only checked to be of this configuration.
+    """
+    import training
+
+    watch = Stopwatch(Path(config.run) / "seconds.json")
+    if set(SETTINGS) <= set(watch.seconds):
+        return training.train(config) == 0
+    with watch.measure("training"):
+        status = training.train(config)
+    if status != 0:
+        return False
+    evaluate(config, watch)
+    return True
+
+
+def evaluate(config: Config, watch: Stopwatch) -> None:
+    """Predict the test split from one crop a clip and from three, and write both as prediction.py does."""
+    from configs.build import clip_format
+    from dataset.annotations import read_annotations
+    from dataset.clips import ClipReader
+    from prediction import EVAL_SETTINGS, Evaluator, load_model, write_results
+    from utils.distributed import start_processes
+
+    processes = start_processes(config.runtime.device)
+    model = load_model(config, None)
+    recognizer = model.recognizer.to(processes.device)
+    clips = read_annotations(config.data).split("test")
+    reader = ClipReader(config.data, clip_format(recognizer.config))
+    for name, setting in SETTINGS.items():
+        if name in watch.seconds:  # done before an interruption
+            continue
+        with watch.measure(name):
+            evaluator = Evaluator(config, clips, model.vocabulary, reader, EVAL_SETTINGS[setting], processes)
+            results = evaluator.run(recognizer)
+            assert results is not None
+            write_results(prediction_path(config, setting), results, model.vocabulary)
+        print(f"test, {name.replace('_', ' ')}: top-1 {results.reported.per_instance[1]:.4f}", flush=True)
+
+
+def prediction_path(config: Config, setting: str) -> Path:
+    return Path(config.run) / "prediction" / f"test_{setting}.json"
+
+
+def recognise_file(config: Config, out: Path) -> dict[str, Any]:
+    """Take the first test clip out of the zip and name its sign, as `prediction.py --video` does."""
+    from dataset.annotations import read_annotations
+    from prediction import recognise
+
+    assert config.data.videos is not None
+    clip = read_annotations(config.data).split("test")[0]
+    video = out / Path(clip.video).name
+    with zipfile.ZipFile(config.data.videos) as archive:
+        video.write_bytes(archive.read(clip.video))
+    command = f"python prediction.py --config {Path(config.run) / 'config.yaml'} --video {video}"
+    print(f"\n{command}")
+    arguments = argparse.Namespace(
+        video=video, keypoints=None, checkpoint=None, eval_setting="origin", top_k=5, json=True
+    )
+    printed = io.StringIO()
+    started = time.perf_counter()
+    with redirect_stdout(printed):
+        recognise(config, arguments)
+    return {
+        "video": video.name,
+        "gloss": clip.gloss,
+        "top_5": json.loads(printed.getvalue()),
+        "seconds": time.perf_counter() - started,
+        "command": command,
+    }
+
+
+def summarise(
+    configs: dict[str, Config], watch: Stopwatch, seed: int, recognised: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything measured, as plain values; shares are in [0, 1]."""
+    import av
+    import cv2
+    import numpy
+    import torch
+
+    from dataset.annotations import SPLITS, read_annotations
+
+    annotations = read_annotations(configs[FINAL].data)
+    clips = {split: len(annotations.split(split)) for split in SPLITS}
+    signers = {split: len({clip.signer for clip in annotations.split(split)}) for split in SPLITS}
+    stages = {name: summarise_stage(config, clips["test"]) for name, config in configs.items()}
+    return {
+        "seed": seed,
+        "glosses": len(annotations.vocabulary),
+        "chance": 1 / len(annotations.vocabulary),
+        "clips": clips,
+        "signers": signers,
+        "stages": stages,
+        "final": {"stage": FINAL, **stages[FINAL]},
+        "recognised": recognised,
+        "rendering_seconds": watch.seconds["rendering"],
+        "total_seconds": watch.seconds["rendering"]
+        + recognised["seconds"]
+        + sum(
+            stage["training_seconds"] + sum(stage["evaluation_seconds"].values()) for stage in stages.values()
+        ),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "av": av.__version__,
+            "opencv": cv2.__version__,
+        },
+    }
+
+
+def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
+    seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
+    accuracies = {}
+    for name, setting in SETTINGS.items():
+        content = read_json(prediction_path(config, setting))
+        found = content["accuracy"][content["reported"]]
+        accuracies[name] = {
+            kind: {"top_1": found[kind]["1"], "top_5": found[kind]["5"]}
+            for kind in ("per_instance", "per_class")
+        }
+    return {
+        "streams": config.model.streams,
+        "epochs": config.training.epochs,
+        "accuracy": accuracies,
+        "training_seconds": seconds["training"],
+        "evaluation_seconds": {name: seconds[name] for name in SETTINGS},
+        # Of training steps alone; the training seconds also hold loading, validation and saving.
+        "training_clips_per_second": statistics.harmonic_mean(
+            [entry["clips_per_second"] for entry in read_epochs(config)]
+        ),
+        "evaluation_clips_per_second": {name: test_clips / seconds[name] for name in SETTINGS},
+    }
+
+
+def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) -> None:
+    """Collect what the report shows, and write it."""
+    from dataset.annotations import read_annotations
+    from dataset.synthetic_signs import LOOK_ALIKES
+    from utils.report import Pair, Report, write_report
+
+    clips = {name: read_json(prediction_path(configs[name], "3x_pad"))["clips"] for name in (BEFORE, FINAL)}
+    outcomes = {
+        name: [(clip["label"], clip["top_5"][0]["gloss"]) for clip in predicted]
+        for name, predicted in clips.items()
+    }
+    vocabulary = read_annotations(configs[FINAL].data).vocabulary
+    pairs = [Pair(*pair) for pair in LOOK_ALIKES if {pair.first, pair.second} <= set(vocabulary)]
+    paired = [gloss for pair in pairs for gloss in (pair.first, pair.second)]
+    is_correct = [label == best for label, best in outcomes[FINAL]]
+    correct = [clip for clip, hit in zip(clips[FINAL], is_correct, strict=True) if hit]
+    wrong = [clip for clip, hit in zip(clips[FINAL], is_correct, strict=True) if not hit]
+    content = Report(
+        summary=summary,
+        titles=STAGES,
+        curves={name: read_epochs(config) for name, config in configs.items()},
+        # Look-alikes side by side, so that their confusions stand beside the diagonal.
+        glosses=paired + [gloss for gloss in vocabulary if gloss not in paired],
+        before=BEFORE,
+        outcomes_before=outcomes[BEFORE],
+        outcomes=outcomes[FINAL],
+        pairs=pairs,
+        correct=filmstrips(configs[FINAL], correct[:: max(1, len(correct) // CORRECT_SHOWN)][:CORRECT_SHOWN]),
+        wrong=filmstrips(configs[FINAL], wrong[:WRONG_SHOWN]),
+        number_wrong=len(wrong),
+    )
+    write_report(path, content)
+
+
+def filmstrips(config: Config, predicted: list[dict[str, Any]]) -> "list[Filmstrip]":
+    """The clips of some predictions as the network reads them, the heatmaps summed over the keypoints."""
+    import torch
+
+    from configs.build import clip_format
+    from dataset.annotations import read_annotations
+    from dataset.clips import ClipReader
+    from modeling.heatmaps import render_heatmaps
+    from utils.report import Filmstrip
+
+    model = config.model
+    reader = ClipReader(config.data, clip_format(model))
+    clips = {clip.name: clip for clip in read_annotations(config.data).split("test")}
+    strips = []
+    for prediction in predicted:
+        sample = reader.read(clips[prediction["name"]], ["central"], rng=None)
+        assert sample.frames is not None and sample.keypoints is not None
+        keypoints = torch.from_numpy(sample.keypoints)
+        heatmaps = render_heatmaps(keypoints, model.heatmap_size, model.heatmap_grid, model.heatmap_sigma)
+        top = [(guess["gloss"], guess["probability"]) for guess in prediction["top_5"]]
+        summed = heatmaps.sum(dim=1)[0].numpy()  # [T, size, size]
+        strips.append(Filmstrip(prediction["name"], prediction["label"], sample.frames[0], summed, top))
+    return strips
+
+
+def table(summary: dict[str, Any]) -> str:
+    """One line a stage, and what was recognised."""
+    lines = [f"{'test, top-1':24}{'1 crop':>9}{'3 crops':>9}{'seconds':>9}"]
+    for name, stage in summary["stages"].items():
+        tops = [stage["accuracy"][setting]["per_instance"]["top_1"] for setting in SETTINGS]
+        seconds = stage["training_seconds"] + sum(stage["evaluation_seconds"].values())
+        lines.append(f"{STAGES[name]:24}{tops[0]:9.4f}{tops[1]:9.4f}{seconds:9.1f}")
+    recognised = summary["recognised"]
+    best = recognised["top_5"][0]
+    lines += [
+        f"{'chance; in all':24}" + f"{summary['chance']:9.4f}" * 2 + f"{summary['total_seconds']:9.1f}",
+        f"\n{recognised['video']} shows {recognised['gloss']!r}; "
+        f"recognised: {best['gloss']!r} ({100 * best['probability']:.1f} %)",
+    ]
+    return "\n".join(lines)
+
+
+def show(page: Path) -> None:
+    """Print where the report is, and open it if there is a display."""
+    print(f"report: {page}")
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        with suppress(webbrowser.Error):
+            webbrowser.open(page.resolve().as_uri())
+
+
+def read_epochs(config: Config) -> list[dict[str, Any]]:
+    lines = (Path(config.run) / "metrics.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"]
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    run_entry_point(main)

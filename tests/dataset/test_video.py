@@ -1,0 +1,206 @@
+"""Decoding: exact frames from mp4 files and numbered images, in a zip or a folder; damage is reported."""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dataset.video import FileSource, count_frames, decode_images, decode_video, frame_size_of
+from tests.conftest import SIDE, grey_of, number_of
+from utils.errors import UserError
+
+Writer = Callable[[int], bytes]
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    return [number_of(frame) for frame in frames]
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=st.lists(st.integers(0, 14), min_size=1, max_size=20))
+def test_exactly_the_wanted_frames_in_any_order_with_repeats(mp4: Writer, wanted: list[int]) -> None:
+    decoded = decode_video(mp4(15), np.array(wanted), SIDE)
+    assert decoded.problem is None
+    assert decoded.frames.shape == (len(wanted), SIDE, SIDE, 3) and decoded.frames.dtype == np.uint8
+    assert numbers(decoded.frames) == wanted
+
+
+def test_frames_are_rgb_and_resized() -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
+        picture = np.zeros((48, 96, 3), np.uint8)
+        picture[:, :48] = (220, 20, 40)  # left half red
+        picture[:, 48:] = (20, 40, 220)  # right half blue
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    frame = decode_video(buffer.getvalue(), np.array([0]), 64).frames[0]
+    assert np.abs(frame[:, :24].astype(int) - (220, 20, 40)).max() < 12
+    assert np.abs(frame[:, -24:].astype(int) - (20, 40, 220)).max() < 12
+    assert frame_size_of(buffer.getvalue()) == (96, 48)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9, 15])
+def test_counted_frames_are_the_decoded_ones(mp4: Writer, frames: int) -> None:
+    assert count_frames(mp4(frames)) == frames
+    with av.open(io.BytesIO(mp4(frames))) as container:
+        assert sum(1 for _ in container.decode(video=0)) == frames
+
+
+def test_a_frame_past_the_end_repeats_the_last_and_is_reported(mp4: Writer) -> None:
+    decoded = decode_video(mp4(9), np.array([7, 8, 9, 12]), SIDE)
+    assert numbers(decoded.frames)[:2] == [7, 8]
+    assert (decoded.frames[2:] == decoded.frames[1]).all()
+    assert decoded.problem is not None and "ends before frame 9" in decoded.problem
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.3, 0.6, 0.9])
+def test_truncated_files_are_reported_not_hidden(mp4: Writer, keep: float) -> None:
+    content = mp4(15)
+    size = keep if isinstance(keep, int) else int(keep * len(content))
+    decoded = decode_video(content[:size], np.arange(15), SIDE)
+    assert decoded.problem and "\n" not in decoded.problem
+    assert decoded.frames.shape == (15, SIDE, SIDE, 3)
+
+
+def fragmented(frames: int, side: int = 64) -> bytes:
+    """An mp4 that can be read up to where it is cut, with noise so that frames have many bytes."""
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    flags = {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(buffer, "w", format="mp4", options=flags) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "5", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        for _ in range(frames):
+            picture = rng.integers(0, 256, (side, side, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def test_a_file_cut_in_the_middle_gives_its_beginning_and_a_problem() -> None:
+    content = fragmented(20)
+    whole = decode_video(content, np.arange(20), 64)
+    cut = decode_video(content[: len(content) // 2], np.arange(20), 64)
+    assert whole.problem is None
+    assert cut.problem
+    assert np.array_equal(cut.frames[:4], whole.frames[:4])
+    assert (cut.frames[-1] == cut.frames[-2]).all()
+
+
+def test_a_packet_that_cannot_be_decoded_is_named() -> None:
+    content = bytearray(fragmented(20))
+    content[1500:1560] = np.random.default_rng(1).bytes(60)
+    problem = decode_video(bytes(content), np.arange(20), 64).problem
+    assert problem is not None and "is damaged" in problem
+
+
+def test_frames_that_the_decoder_patched_up_are_reported() -> None:
+    """A few bytes overwritten: the decoder conceals them, gives all frames, and marks one as corrupt."""
+    whole = fragmented(20)
+    patched = 0
+    for start in range(1500, len(whole) - 300, 1750):
+        content = bytearray(whole)
+        content[start : start + 60] = np.random.default_rng(1).bytes(60)
+        try:
+            with av.open(io.BytesIO(content)) as container:
+                frames = list(container.decode(video=0))
+        except av.FFmpegError:
+            continue
+        if len(frames) == 20 and any(frame.is_corrupt for frame in frames):
+            patched += 1
+            assert decode_video(bytes(content), np.arange(20), 64).problem is not None
+    assert patched
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 300, b"no video at all", pickle.dumps({"a": 1})])
+def test_files_that_are_no_videos(content: bytes) -> None:
+    decoded = decode_video(content, np.array([0, 3]), 16)
+    assert decoded.problem and (decoded.frames == 0).all() and decoded.frames.shape == (2, 16, 16, 3)
+    assert count_frames(content) == 0 and frame_size_of(content) is None
+
+
+def test_header_without_frames(mp4: Writer) -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    assert len(buffer.getvalue()) > 0
+    decoded = decode_video(buffer.getvalue(), np.array([0]), 16)
+    assert decoded.problem and (decoded.frames == 0).all()
+    assert count_frames(buffer.getvalue()) == 0
+
+
+def test_audio_alone_is_no_video() -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    decoded = decode_video(buffer.getvalue(), np.array([0]), 16)
+    assert (
+        decoded.problem and count_frames(buffer.getvalue()) == 0 and frame_size_of(buffer.getvalue()) is None
+    )
+
+
+def image(number: int, side: int = SIDE) -> bytes:
+    picture = np.full((side, side, 3), grey_of(number), np.uint8)
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def test_images_in_any_order_with_repeats() -> None:
+    decoded = decode_images({n: image(n) for n in (2, 5, 7)}, np.array([7, 2, 5, 2]), SIDE)
+    assert numbers(decoded.frames) == [7, 2, 5, 2] and decoded.problem is None
+
+
+def test_images_are_rgb_and_resized() -> None:
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes BGR
+    decoded = decode_images({0: cv2.imencode(".png", red)[1].tobytes()}, np.array([0]), 16)
+    assert decoded.frames.shape == (1, 16, 16, 3) and (decoded.frames[0] == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "frame 5 is missing"), (b"junk", "frame 5 is damaged"), (b"", "frame 5 is damaged")],
+)
+def test_missing_and_damaged_images_repeat_the_one_before(content: bytes | None, message: str) -> None:
+    decoded = decode_images({2: image(2), 5: content, 6: image(6)}, np.array([6, 5, 2]), SIDE)
+    assert numbers(decoded.frames) == [6, 2, 2]
+    assert decoded.problem is not None and message in decoded.problem
+
+
+def test_zip_and_folder_hold_the_same_files(clip_set: Path, mp4: Writer) -> None:
+    for path in (clip_set / "clips.zip", clip_set / "videos"):
+        source = FileSource(path)
+        assert "c3.mp4" in source and "c9.mp4" not in source and "" not in source
+        assert source.read("c3.mp4") == mp4(12)
+
+
+def test_sources_can_be_sent_to_other_processes_after_reading(clip_set: Path, mp4: Writer) -> None:
+    source = FileSource(clip_set / "clips.zip")
+    source._owner = 1  # as after a fork: the handle belongs to somebody else
+    source._zip = zipfile.ZipFile(clip_set / "clips.zip")
+    source._zip.close()
+    assert source.read("c0.mp4") == mp4(9)
+
+
+def test_missing_and_broken_sources(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such zip or folder"):
+        FileSource(tmp_path / "nothing.zip")
+    (tmp_path / "broken.zip").write_bytes(b"PK damaged")
+    with pytest.raises(UserError, match=r"broken\.zip: not a zip file"):
+        FileSource(tmp_path / "broken.zip")

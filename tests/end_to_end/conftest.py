@@ -1,0 +1,91 @@
+"""A tiny rendered sign set and configurations that train on it in seconds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dataset.synthetic import SignSetConfig, make_sign_set
+
+ROOT = Path(__file__).parents[2]
+
+
+class Project:
+    """The entry points, run as a user runs them, on a tiny set of signs."""
+
+    def __init__(self, folder: Path, data: Path):
+        self.folder, self.data = folder, data
+
+    def config(self, name: str, **changes: object) -> Path:
+        """Write a configuration; `changes` maps dotted keys (with __ for dots) to values."""
+        values: dict[str, object] = {
+            "run": str(self.folder / name),
+            "data": {
+                "index": str(self.data / "clips.csv"),
+                "videos": str(self.data / "clips.zip"),
+                "keypoints": str(self.data / "keypoints.safetensors"),
+                "word_embeddings": str(self.data / "word_embeddings.safetensors"),
+                "frame_size": 64,
+                "workers": 1,
+            },
+            "model": {
+                "frames": [8],
+                "width": 0.125,
+                "rgb_size": 32,
+                "heatmap_size": 16,
+                "batch_norm_momentum": 0.1,
+            },
+            "training": {"epochs": 2, "batch_size": 4},
+            "evaluation": {"batch_size": 3},
+            "runtime": {"device": "cpu"},
+        }
+        for key, value in changes.items():
+            inner = values
+            *parents, last = key.split("__")
+            for parent in parents:
+                inner = inner.setdefault(parent, {})  # type: ignore[assignment]
+            inner[last] = value
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    def command(self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun") -> list[str]:
+        launch = []
+        if processes:
+            launch = {
+                "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port=0"],
+                "launch": ["-m", "torch.distributed.launch", "--nproc_per_node", str(processes), "--master_port=0"],
+            }[launcher]
+        return [sys.executable, *launch, str(ROOT / script), *map(str, arguments)]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def run(
+        self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun"
+    ) -> subprocess.CompletedProcess[str]:
+        command = self.command(script, *arguments, processes=processes, launcher=launcher)
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=300
+        )
+
+
+@pytest.fixture(scope="session")
+def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """14 training, 7 dev and 7 test clips of 7 signs."""
+    folder = tmp_path_factory.mktemp("signs")
+    make_sign_set(folder, TINY)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, signs: Path) -> Project:
+    return Project(tmp_path, signs)
+
+
+TINY = SignSetConfig(
+    glosses=7, train_signers=2, dev_signers=1, test_signers=1, train_clips=2, dev_clips=1, test_clips=1, processes=1
+)

@@ -1,0 +1,116 @@
+"""Every mistake of a user ends in one clear line on stderr and exit code 2."""
+
+import csv
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from dataset.glosses import write_embeddings
+from dataset.keypoints import write_keypoints
+from tests.end_to_end.conftest import Project
+
+
+def refused(project: Project, script: str, *arguments: object) -> str:
+    """Run an entry point that must refuse; give its one line."""
+    result = project.run(script, *arguments)
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 2, result.stderr
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    return lines[0]
+
+
+def test_unknown_key(project: Project) -> None:
+    line = refused(project, "training.py", "--config", project.config("c", model__widht=1.0))
+    assert "c.yaml: model.widht: unknown key" in line and "'width'" in line
+
+
+def test_wrong_type(project: Project) -> None:
+    line = refused(project, "training.py", "--config", project.config("c"), "training.epochs=many")
+    assert "command line: training.epochs: expected a whole number" in line
+
+
+def test_missing_configuration(project: Project) -> None:
+    assert "none.yaml: no such configuration" in refused(project, "training.py", "--config", "none.yaml")
+
+
+@pytest.mark.parametrize("key", ["index", "videos", "keypoints", "word_embeddings"])
+def test_missing_file(project: Project, key: str) -> None:
+    config = project.config("c", loss__label_smoothing__kind="language", **{f"data__{key}": "nowhere.safetensors"})
+    assert "nowhere.safetensors: no such" in refused(project, "training.py", "--config", config)
+
+
+def test_missing_earlier_stage(project: Project) -> None:
+    config = project.config("c", init__stages=["runs/rgb"])
+    assert "runs/rgb: no such checkpoint" in refused(project, "training.py", "--config", config)
+
+
+def _without_clip(data: Path) -> None:
+    source = data / "clips.zip"
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(data / "new.zip", "w") as new:
+        for name in old.namelist()[1:]:
+            new.writestr(name, old.read(name))
+    (data / "new.zip").replace(source)
+
+
+def _without_keypoints(data: Path) -> None:
+    arrays = load_file(data / "keypoints.safetensors")
+    arrays.pop(sorted(arrays)[0])
+    write_keypoints(data / "keypoints.safetensors", arrays, dict.fromkeys(arrays, (128, 128)), "test", "1")
+
+
+def _without_word(data: Path) -> None:
+    table = load_file(data / "word_embeddings.safetensors")
+    with (data / "clips.csv").open() as file:
+        used = sorted({row["gloss"] for row in csv.DictReader(file)})
+    table.pop(used[0])
+    write_embeddings(data / "word_embeddings.safetensors", table, "test")
+
+
+def _without_dev(data: Path) -> None:
+    lines = (data / "clips.csv").read_text().splitlines()
+    (data / "clips.csv").write_text("\n".join(line for line in lines if ",dev," not in line))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without_clip, "no file"),
+        (_without_keypoints, "no keypoints for 1 of"),
+        (_without_word, "no word vector for 1 of"),
+        (_without_dev, "the dev split has no clips"),
+    ],
+)
+def test_incomplete_data(project: Project, damage: Callable[[Path], None], message: str) -> None:
+    copy = project.folder / "data"
+    shutil.copytree(project.data, copy)
+    damage(copy)
+    project.data = copy
+    config = project.config("c", loss__label_smoothing__kind="language")
+    assert message in refused(project, "training.py", "--config", config)
+    assert not (project.folder / "c").exists()  # refused before anything was written
+
+
+def test_checkpoint_of_another_vocabulary(project: Project) -> None:
+    config = project.config("run", training__epochs=1)
+    assert project.run("training.py", "--config", config).returncode == 0
+    best = project.folder / "run" / "best.pt"
+    content = torch.load(best, weights_only=True)
+    content["vocabulary"] = ["other", *content["vocabulary"][1:]]
+    torch.save(content, best)
+    assert "glosses which are not the" in refused(project, "prediction.py", "--config", config)
+
+
+def test_nothing_trained_yet(project: Project) -> None:
+    assert "no trained model" in refused(project, "prediction.py", "--config", project.config("c"))
+
+
+def test_another_configuration_in_the_same_run(project: Project) -> None:
+    config = project.config("run", training__epochs=1)
+    assert project.run("training.py", "--config", config).returncode == 0
+    line = refused(project, "training.py", "--config", config, "seed=5")
+    assert "another configuration (seed differ)" in line

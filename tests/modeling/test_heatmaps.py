@@ -1,0 +1,72 @@
+"""Heatmaps against the dense definition: render at full size, crop, resize (specification section 2)."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from modeling.heatmaps import Box, render_heatmaps
+
+
+def dense_heatmaps(keypoints: Tensor, size: int, grid: int, sigma: float, box: Box) -> Tensor:
+    """[B, T, J, 3] -> [B, J, T, size, size]."""
+    axis = torch.arange(grid, dtype=keypoints.dtype)
+    x, y = keypoints[..., 0, None, None], keypoints[..., 1, None, None]  # [B, T, J, 1, 1]
+    maps = torch.exp(-((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * sigma**2))
+    top, left, height, width = box
+    crop = maps[..., top : top + height, left : left + width].flatten(0, 1)  # [B*T, J, height, width]
+    resized = F.interpolate(crop, (size, size), mode="bilinear", align_corners=False, antialias=False)
+    return resized.unflatten(0, keypoints.shape[:2]).transpose(1, 2)
+
+
+def random_keypoints(seed: int, grid: int) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    points = (1.6 * torch.rand(1, 2, 3, 3, generator=rng, dtype=torch.float64) - 0.3) * grid  # some outside
+    points[0, 1, 0] = 0.0  # nobody found
+    return points
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 100),
+    st.integers(0, 100),
+    st.integers(20, 150),
+    st.integers(20, 150),
+)
+def test_cropped_heatmaps_are_the_dense_definition(
+    seed: int, top: int, left: int, height: int, width: int
+) -> None:
+    box = Box(top, left, height, width)
+    points = random_keypoints(seed, 256)
+    torch.testing.assert_close(
+        render_heatmaps(points, 112, 256, 8.0, box),
+        dense_heatmaps(points, 112, 256, 8.0, box),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "grid", "sigma"), [(112, 256, 8.0), (256, 256, 8.0), (32, 64, 3.0), (48, 32, 2.0)]
+)
+def test_whole_heatmaps_are_the_dense_definition(size: int, grid: int, sigma: float) -> None:
+    points = random_keypoints(3, grid)
+    wanted = dense_heatmaps(points, size, grid, sigma, Box(0, 0, grid, grid))
+    torch.testing.assert_close(render_heatmaps(points, size, grid, sigma), wanted, rtol=0, atol=1e-12)
+
+
+def test_undetected_points_give_a_blob_in_the_corner() -> None:
+    maps = render_heatmaps(torch.zeros(1, 1, 63, 3), 256, 256)
+    assert maps.shape == (1, 63, 1, 256, 256)
+    assert (maps[0, :, 0, 0, 0] == 1).all()
+    assert maps[0, 0, 0, 0, 8] == pytest.approx(0.6065, abs=1e-4)  # exp(-1/2) at one sigma
+
+
+def test_confidence_is_ignored() -> None:
+    points = random_keypoints(1, 256)
+    unsure = points.clone()
+    unsure[..., 2] = 0.0
+    assert torch.equal(render_heatmaps(points, 112), render_heatmaps(unsure, 112))

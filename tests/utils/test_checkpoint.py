@@ -1,0 +1,145 @@
+"""Checkpoints: atomic, safe to load, and the position in training."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from utils.errors import UserError
+
+
+class Crash(Exception):
+    pass
+
+
+class Unpicklable:
+    def __reduce__(self) -> Any:
+        raise Crash
+
+
+class Hostile:
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    content = {
+        "model": {"w": torch.arange(3.0)},
+        "vocabulary": ["東", "cold"],
+        "state": TrainState(7).state_dict(),
+    }
+    save_checkpoint(path, content)
+    found = load_checkpoint(path)
+    assert torch.equal(found["model"]["w"], torch.arange(3.0))
+    assert found["vocabulary"] == ["東", "cold"] and found["state"]["step"] == 7
+    assert os.listdir(tmp_path) == ["last.pt"]
+
+
+def test_a_crash_while_saving_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"model": {"w": torch.ones(1000)}})
+    with pytest.raises(Crash):
+        save_checkpoint(path, {"model": {"w": torch.zeros(1000)}, "more": Unpicklable()})
+    assert (load_checkpoint(path)["model"]["w"] == 1).all()
+    save_checkpoint(path, {"model": {"w": torch.zeros(1000)}})  # a left-over partial file is no obstacle
+    assert (load_checkpoint(path)["model"]["w"] == 0).all()
+
+
+def test_the_file_is_complete_before_it_takes_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def crash(self: Path, target: Path) -> None:
+        assert load_checkpoint(self)["step"] == 2  # whole, under another name
+        raise Crash
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(Crash):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path)["step"] == 1
+
+
+def test_checkpoints_that_would_run_code_are_refused(tmp_path: Path) -> None:
+    for name, save in (
+        ("torch.pt", torch.save),
+        ("pickle.pt", lambda x, p: p.write_bytes(pickle.dumps(x, protocol=2))),
+    ):
+        path, mark = tmp_path / name, tmp_path / "executed"
+        save({"model": Hostile(mark)}, path)
+        with pytest.raises(UserError) as error:
+            load_checkpoint(path)
+        assert not mark.exists()
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
+def test_damaged_files_are_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "last.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load_checkpoint(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_truncated_missing_and_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    with pytest.raises(UserError, match="no such checkpoint"):
+        load_checkpoint(path)
+    save_checkpoint(path, {"w": torch.ones(5000)})
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(UserError, match=r"last\.pt"):
+        load_checkpoint(path)
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="expected a dict, found list"):
+        load_checkpoint(path)
+
+
+def test_train_state_round_trip() -> None:
+    state = TrainState()
+    state.finish_step({"total": 2.0, "recognition/rgb64": 1.5}, seconds=0.5, waited=0.1, clips=4)
+    state.finish_step({"total": 1.0, "recognition/rgb64": 0.5}, seconds=0.25, waited=0.2, clips=4)
+    copy = TrainState()
+    copy.load_state_dict(state.state_dict())
+    assert copy == state
+    assert (copy.step, copy.steps, copy.clips, copy.seconds) == (2, 2, 8, 0.75)
+    assert copy.sums == {"total": 3.0, "recognition/rgb64": 2.0}
+    assert copy.waited == pytest.approx(0.3)
+
+
+def test_a_saved_state_does_not_change_with_the_running_one() -> None:
+    state = TrainState()
+    state.finish_step({"total": 2.0}, 1.0, 0.0, 4)
+    saved = state.state_dict()
+    state.finish_step({"total": 2.0}, 1.0, 0.0, 4)
+    assert saved["step"] == 1 and saved["sums"] == {"total": 2.0}
+
+
+def test_the_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
+    state = TrainState()
+    best = []
+    for accuracy in (0.2, 0.5, 0.5, 0.4, 0.6):
+        state.finish_step({"total": 1.0}, 1.0, 0.5, 2)
+        best.append(state.finish_epoch(accuracy))
+    assert best == [True, True, False, False, True]
+    assert (state.best_epoch, state.best_accuracy, state.validated, state.step) == (4, 0.6, 5, 5)
+    assert (state.seconds, state.waited, state.clips, state.steps, state.sums) == (0.0, 0.0, 0, 0, {})
+
+
+def test_accuracy_zero_is_better_than_none_yet() -> None:
+    assert TrainState().finish_epoch(0.0)
+
+
+def test_without_validation_every_epoch_is_the_best() -> None:
+    state = TrainState()
+    assert [state.finish_epoch(None) for _ in range(3)] == [True, True, True]
+    assert state.best_epoch == 2

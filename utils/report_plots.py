@@ -1,0 +1,133 @@
+"""The charts of the report, as PNG files in memory.
+
+Transparent, with lines and text of a middle grey, so that one picture serves a light and a dark page.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+GREY = "#808893"
+PALE, STRONG = "#9db8ee", "#3b6fd4"
+PALETTE = (
+    "#e08a2e",
+    "#2ca58d",
+    "#8a63d2",
+    "#dd4b66",
+)  # a colour for each kind of stage, in order of appearance
+RIGHT, WRONG = to_rgb("#3b6fd4"), to_rgb("#d0393f")
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "text.color": GREY,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def _chart(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+        try:
+            yield figure, axes
+        finally:
+            plt.close(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=170, transparent=True)
+    return buffer.getvalue()
+
+
+def accuracy_chart(
+    stages: Sequence[str], one_crop: Sequence[float], three_crops: Sequence[float], chance: float
+) -> bytes:
+    """Horizontal bars, two a stage; shares in [0, 1]."""
+    with _chart(6.4, 0.5 * len(stages) + 0.9) as (figure, axes):
+        places = np.arange(len(stages))
+        for offset, values, colour, label in (
+            (-0.19, one_crop, PALE, "1 crop"),
+            (0.19, three_crops, STRONG, "3 crops"),
+        ):
+            axes.barh(places + offset, values, 0.34, color=colour, label=label)
+            for place, value in zip(places + offset, values, strict=True):
+                axes.text(value + 0.01, place, f"{100 * value:.1f}", va="center", fontsize=9.5)
+        axes.axvline(chance, color=GREY, linestyle=":", label="chance")
+        axes.set(xlim=(0, 1.08), yticks=places, yticklabels=stages)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=3)
+        return _png(figure)
+
+
+def curve_chart(curves: dict[str, list[float]], label: str, share: bool) -> bytes:
+    """One line a stage over its epochs; shares in [0, 1] or values on a logarithmic axis.
+
+    Stages whose names agree up to the first comma share a colour; the second of them is dashed.
+    """
+    with _chart(5.6, 4.6) as (figure, axes):
+        kinds: list[str] = []
+        for name, values in curves.items():
+            kind = name.split(",")[0]
+            line = "--" if kind in kinds else "-"
+            kinds += [kind] if kind not in kinds else []
+            colour = PALETTE[kinds.index(kind) % len(PALETTE)]
+            epochs = range(1, len(values) + 1)
+            axes.plot(epochs, values, line, color=colour, label=name, linewidth=1.8, marker=".", markersize=5)
+        axes.set(xlabel="epoch", title=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid()
+        if share:
+            axes.set_ylim(-0.02, 1.02)
+            axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        else:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9.5)
+        return _png(figure)
+
+
+def confusion_chart(matrix: np.ndarray, glosses: Sequence[str]) -> bytes:
+    """Clips by true (rows) and predicted gloss (columns): int [N, N]."""
+    side = 2.2 + 0.27 * len(glosses)
+    with _chart(side, side) as (figure, axes):
+        shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+        picture = np.empty((*matrix.shape, 4))
+        picture[..., :3] = np.where(np.eye(len(matrix), dtype=bool)[..., None], RIGHT, WRONG)
+        picture[..., 3] = np.where(matrix > 0, 0.55 + 0.45 * shares, 0)
+        axes.imshow(picture)
+        for row, column in np.argwhere(matrix):
+            axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=9, color="white")
+        ticks = range(len(glosses))
+        axes.set_xticks(ticks, glosses, rotation=90, fontsize=10)
+        axes.set_yticks(ticks, glosses, fontsize=10)
+        axes.set(xlabel="recognised", ylabel="shown")
+        axes.tick_params(length=0)
+        axes.set_xticks(np.arange(len(glosses) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(glosses) + 1) - 0.5, minor=True)
+        axes.grid(which="minor")
+        axes.tick_params(which="minor", length=0)
+        return _png(figure)
