@@ -7,7 +7,6 @@ Ctrl-C stops it; the same command continues where it stopped. Its results are <o
 """
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ import time
 import webbrowser
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).with_name("configs") / "demo"
 CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
 STAGES = {
-    "rgb16": "RGB, 16 frames",
-    "rgb8": "RGB, 8 frames",
     "keypoint16": "Keypoints, 16 frames",
+    "rgb16": "RGB, 16 frames",
     "keypoint8": "Keypoints, 8 frames",
+    "rgb8": "RGB, 8 frames",
     "two_stream16": "Two streams, 16 frames",
     "two_stream8": "Two streams, 8 frames",
     "nla_slr": "NLA-SLR",
@@ -118,6 +117,7 @@ def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Confi
         "data.videos": moved(config.data.videos),
         "data.keypoints": moved(config.data.keypoints),
         "data.word_embeddings": moved(config.data.word_embeddings),
+        "init.encoder": moved(config.init.encoder) if config.init.encoder else None,
         "init.stages": [moved(stage) for stage in config.init.stages],
         "seed": seed,
     }
@@ -212,17 +212,12 @@ def recognise_file(config: Config, out: Path) -> dict[str, Any]:
         video.write_bytes(archive.read(clip.video))
     command = f"python prediction.py --config {Path(config.run) / 'config.yaml'} --video {video}"
     print(f"\n{command}")
-    arguments = argparse.Namespace(
-        video=video, keypoints=None, checkpoint=None, eval_setting="origin", top_k=5, json=True
-    )
-    printed = io.StringIO()
     started = time.perf_counter()
-    with redirect_stdout(printed):
-        recognise(config, arguments)
+    ranked = recognise(config, video)[:5]
     return {
         "video": video.name,
         "gloss": clip.gloss,
-        "top_5": json.loads(printed.getvalue()),
+        "top_5": [{"gloss": gloss, "probability": probability} for gloss, probability in ranked],
         "seconds": time.perf_counter() - started,
         "command": command,
     }

@@ -54,7 +54,11 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()
     config = load_config(Config, arguments.config, arguments.overrides)
     if arguments.video is not None:
-        return recognise(config, arguments)
+        ranked = recognise(
+            config, arguments.video, arguments.checkpoint, arguments.keypoints, arguments.eval_setting
+        )
+        print_glosses(ranked[: arguments.top_k], arguments.json)
+        return 0
     return evaluate(config, arguments.checkpoint, arguments.split, arguments.eval_setting)
 
 
@@ -241,8 +245,14 @@ def write_results(path: Path, results: Results, vocabulary: list[str]) -> None:
     partial.replace(path)
 
 
-def recognise(config: Config, arguments: argparse.Namespace) -> int:
-    """Name the sign in one video file."""
+def recognise(
+    config: Config,
+    video: Path,
+    checkpoint: Path | None = None,
+    keypoints: Path | None = None,
+    setting: str = "origin",
+) -> list[tuple[str, float]]:
+    """The glosses of the vocabulary and their probabilities for one video file, best first."""
     import torch
 
     from configs.build import clip_format
@@ -252,16 +262,15 @@ def recognise(config: Config, arguments: argparse.Namespace) -> int:
     from modeling.recognizer import reported_prediction
     from utils.distributed import start_processes
 
-    video: Path = arguments.video
     if not video.is_file():
         raise UserError(f"{video}: no such video")
     device = start_processes(config.runtime.device).device
-    model = load_model(config, arguments.checkpoint)
+    model = load_model(config, checkpoint)
     data = replace(config.data, videos=str(video.parent), clip_path="{video}")
-    if arguments.keypoints is not None:
-        data = replace(data, keypoints=str(arguments.keypoints))
+    if keypoints is not None:
+        data = replace(data, keypoints=str(keypoints))
     clip = Clip(video.stem, "", "test", video.name)
-    crops = EVAL_SETTINGS[arguments.eval_setting]
+    crops = EVAL_SETTINGS[setting]
     reader = ClipReader(data, clip_format(model.recognizer.config))
     reader.check([clip])
     sample = reader.read(clip, crops, rng=None)
@@ -274,16 +283,16 @@ def recognise(config: Config, arguments: argparse.Namespace) -> int:
         len(crops),
     )
     best = predicted[reported_prediction(model.recognizer.config)][0]
-    top = best.topk(min(arguments.top_k, len(model.vocabulary)))
-    ranked = [
-        (model.vocabulary[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
-    ]
-    if arguments.json:
+    ranked = best.sort(descending=True)
+    return [(model.vocabulary[i], p) for p, i in zip(*map(torch.Tensor.tolist, ranked), strict=True)]
+
+
+def print_glosses(ranked: list[tuple[str, float]], as_json: bool) -> None:
+    if as_json:
         print(json.dumps([{"gloss": gloss, "probability": p} for gloss, p in ranked], ensure_ascii=False))
     else:
         for gloss, probability in ranked:
             print(f"{100 * probability:6.2f} %  {gloss}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -157,12 +157,13 @@ def train(config: Config) -> int:
             log.step(state, named, progress)
             if stopping:
                 break
+    stop.release()
     complete = state.validated == training.epochs
     if not complete and processes.is_main:
         run.save(recognizer, optimizer)
         log.print(f"stopped after step {state.step}; the same command continues")
     stop_processes()
-    return 0 if complete else INTERRUPTED
+    return 0 if complete and not stop.requested else INTERRUPTED
 
 
 if __name__ == "__main__":

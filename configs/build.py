@@ -1,6 +1,7 @@
 """From a configuration to the objects it describes: language, network, clip format, starting weights."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from modeling.weights import (
     PUBLISHED_PREFIX,
     LoadReport,
     StateDict,
-    from_kinetics,
+    encoder_weights,
     from_published,
     load_matching,
 )
@@ -51,18 +52,22 @@ def build_recognizer(config: Config, num_glosses: int, embeddings: Tensor | None
 
 
 def load_initial_weights(model: Recognizer, config: Config) -> list[LoadReport]:
-    """Kinetics weights, then those of earlier stages, as `init` says.
+    """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
         UserError: a file is missing or nothing in it fits.
     """
     reports = []
-    if config.init.kinetics is not None:
-        content = load_checkpoint(Path(config.init.kinetics))
-        reports.append(load_matching(model, from_kinetics(content, model), config.init.kinetics))
-    for stage in config.init.stages:
+    if config.init.encoder is not None:
+        path = checkpoint_path(Path(config.init.encoder))
+        content = load_checkpoint(path)
+        weights = encoder_weights(content.get("model", content), model)
+        reports.append(load_matching(model, weights, str(path)))
+    for number, stage in enumerate(config.init.stages):
         path = checkpoint_path(Path(stage))
-        reports.append(load_matching(model, stage_weights(load_checkpoint(path), model), str(path)))
+        frames = config.model.frames[min(number, len(config.model.frames) - 1)]
+        weights = stage_weights(load_checkpoint(path), model, frames)
+        reports.append(load_matching(model, weights, str(path)))
     for report in reports:
         if not report.loaded:
             raise UserError(f"{report.source}: no tensor fits this model; is it the right file?")
@@ -74,13 +79,17 @@ def checkpoint_path(path: Path) -> Path:
     return path / "best.pt" if path.is_dir() else path
 
 
-def stage_weights(checkpoint: dict[str, object], model: Recognizer) -> StateDict:
-    """The weights in a checkpoint of ours or a published one, under our names."""
+def stage_weights(checkpoint: dict[str, Any], model: Recognizer, frames: int | None = None) -> StateDict:
+    """The weights in a checkpoint of ours or a published one, under our names.
+
+    `frames`: the clip length of a published single- or two-stream checkpoint, whose names do not say it; the
+    model's longer one if None.
+    """
     for key in ("model", "model_state"):
         weights = checkpoint.get(key)
         if isinstance(weights, dict):
             published = any(name.startswith(PUBLISHED_PREFIX) for name in weights)
-            return from_published(weights, model) if published else weights
+            return from_published(weights, model, frames or model.config.frames[0]) if published else weights
     raise UserError(
         "a checkpoint without `model` or `model_state`; expected one of this project or a published one"
     )

@@ -15,8 +15,10 @@ from utils.config import ConfigError
 class InitConfig:
     """Where the weights come from; without either the network starts at random."""
 
-    kinetics: str | None = None  # S3D_kinetics400.pt, into every encoder
-    # Run folders or checkpoints of earlier stages, in this order.
+    # S3D weights for every encoder: S3D_kinetics400.pt, or the run of a single stream.
+    encoder: str | None = None
+    # Run folders or checkpoints of earlier stages, loaded by name in this order. Published two-stream checkpoints
+    # do not say their clip length: the first is taken for the longer clips, the second for the shorter.
     stages: list[str] = field(default_factory=list)
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -160,6 +161,10 @@ def _read_split_file(path: Path, split: Split) -> list[Clip]:
         missing = [key for key in ("name", "label", "seq_len", "video_file") if key not in entry]
         if missing:
             raise UserError(f"{path}: clip {entry.get('name', '?')!r} lacks {', '.join(missing)}")
+        kinds = {"label": str, "seq_len": Integral, "video_file": str}
+        wrong = [key for key, kind in kinds.items() if not isinstance(entry[key], kind)]
+        if wrong:
+            raise UserError(f"{path}: clip {entry['name']!r}: {wrong[0]} is {entry[wrong[0]]!r}")
         if "augmentation" not in entry["video_file"]:
             frames = int(entry["seq_len"])
             clips.append(Clip(str(entry["name"]), entry["label"], split, entry["video_file"], frames))

@@ -31,7 +31,10 @@ def read_embeddings(path: Path) -> dict[str, np.ndarray]:
         table = load_data_pickle(path)
     if not isinstance(table, dict) or not table:
         raise UserError(f"{path}: expected a non-empty table of gloss -> vector")
-    table = {gloss: np.asarray(vector, dtype=np.float32).reshape(-1) for gloss, vector in table.items()}
+    try:
+        table = {gloss: np.asarray(vector, dtype=np.float32).reshape(-1) for gloss, vector in table.items()}
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: expected numbers in every word vector") from None
     if len({vector.shape for vector in table.values()}) > 1:
         raise UserError(f"{path}: the word vectors are not all of one length")
     return table
@@ -41,7 +44,7 @@ def embedding_matrix(path: Path, vocabulary: list[str]) -> np.ndarray:
     """float32 [glosses, dimension], rows in vocabulary order.
 
     Raises:
-        UserError: a gloss has no vector, or its vector is all zero (its similarities would be undefined).
+        UserError: a gloss has no vector, or one that is all zero or not finite (its similarities would be undefined).
     """
     table = read_embeddings(path)
     missing = [gloss for gloss in vocabulary if gloss not in table]
@@ -49,6 +52,10 @@ def embedding_matrix(path: Path, vocabulary: list[str]) -> np.ndarray:
         shown = ", ".join(repr(gloss) for gloss in missing[:5])
         raise UserError(f"{path}: no word vector for {len(missing)} of {len(vocabulary)} glosses: {shown}")
     matrix = np.stack([table[gloss] for gloss in vocabulary])
+    if not np.isfinite(matrix).all():
+        raise UserError(
+            f"{path}: the word vector of {vocabulary[np.argwhere(~np.isfinite(matrix))[0, 0]]!r} is not finite"
+        )
     zero = np.flatnonzero(~matrix.any(axis=1))
     if zero.size:
         raise UserError(f"{path}: the word vector of {vocabulary[zero[0]]!r} is all zero")

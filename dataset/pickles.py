@@ -15,6 +15,7 @@ from utils.errors import UserError
 _NUMPY_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _ADMITTED = {
     ("collections", "OrderedDict"),
+    *((module, name) for module in ("builtins", "__builtin__") for name in ("set", "frozenset")),
     ("_codecs", "encode"),  # how protocol 2 stores bytes
     ("numpy", "ndarray"),
     ("numpy", "dtype"),

@@ -14,6 +14,7 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -110,7 +111,8 @@ def make_sign_set(out: Path, config: SignSetConfig) -> None:
 def _manifest(config: SignSetConfig) -> str:
     """What decides the bytes of the set: the configuration, and the renderer with its word vectors."""
     renderer = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("synthetic*.*")):
+    folder = Path(__file__).parent
+    for path in (*sorted(folder.glob("synthetic*.*")), folder / "keypoints.py", folder / "glosses.py"):
         renderer.update(path.read_bytes())
     settings = dataclasses.asdict(config)
     del settings["processes"]
@@ -173,6 +175,7 @@ def _rendered(plan: list[_Clip], config: SignSetConfig) -> Iterator[Iterator[tup
 
 def _start_worker() -> None:
     cv2.setNumThreads(0)  # one thread a process; more would only compete
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends the others
 
 
 @cache

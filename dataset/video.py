@@ -114,6 +114,8 @@ def _decode_stream(
             problem = problem or f"frame {number} is damaged: {error}"
             continue
         for frame in frames:
+            if frame.is_corrupt:  # the decoder patched it up from its neighbours
+                problem = problem or f"frame {number} is damaged"
             if number in remaining:
                 picture = reformatter.reformat(frame, size, size, "rgb24", interpolation="BILINEAR")
                 decoded[number] = picture.to_ndarray()
@@ -131,7 +133,7 @@ def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: 
     picture: np.ndarray = np.zeros((size, size, 3), np.uint8)
     for index in sorted(contents):
         content = contents[index]
-        bgr = None if content is None else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        bgr = None if not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         if bgr is None:
             problem = problem or f"image of frame {index} is {'missing' if content is None else 'damaged'}"
         else:
@@ -140,13 +142,3 @@ def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: 
             picture = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         pictures[index] = picture
     return Decoded(np.stack([pictures[int(index)] for index in indices]), problem)
-
-
-def frame_size_of(content: bytes) -> tuple[int, int] | None:
-    """(width, height) of a video file's frames, None for a broken file."""
-    try:
-        with av.open(io.BytesIO(content), metadata_errors="ignore") as container:
-            context = container.streams.video[0].codec_context
-            return context.width, context.height
-    except (av.FFmpegError, IndexError):
-        return None

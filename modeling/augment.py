@@ -101,15 +101,34 @@ def _apply_jitter(video: Tensor, jitter: Jitter) -> Tensor:
 
 
 def _rgb_input(video: Tensor, size: int, box: Box | None, jitter: Jitter | None) -> Tensor:
-    """RGB frames [B, T, 3, H, W] in [0, 1] -> BGR [B, 3, T, size, size] in [-1, 1]."""
+    """RGB frames [B, T, 3, H, W] in [0, 1] -> BGR [B, 3, T, size, size] in [-1, 1], channels last in memory."""
     if jitter is not None:
         video = _apply_jitter(video, jitter)
     if box is not None:
         video = video[..., box.top : box.top + box.height, box.left : box.left + box.width]
     batch, frames = video.shape[:2]
     resized = F.interpolate(video.flatten(0, 1), (size, size), mode="bilinear", align_corners=False)
-    bgr = resized.unflatten(0, (batch, frames)).flip(2).transpose(1, 2)  # [B, 3, T, size, size]
-    return bgr.sub(0.5).div_(0.5).contiguous()
+    bgr = resized.permute(0, 2, 3, 1).flip(3)  # [B * T, size, size, 3]
+    return bgr.sub_(0.5).div_(0.5).unflatten(0, (batch, frames)).permute(0, 4, 1, 2, 3)
+
+
+def _rgb_inputs(frames: Tensor, model: ModelConfig, draw: Draw, dtype: torch.dtype) -> list[Tensor]:
+    """The inputs of the RGB streams, for each clip length, under one draw."""
+    video = frames.permute(0, 1, 4, 2, 3).to(dtype).div_(255)  # [B, T, 3, H, W]
+    if draw.jitters is None:
+        whole = _rgb_input(video, model.rgb_size, draw.box, None)
+        return [whole[:, :, _window(model, draw, length)] for length in model.frames]
+    # Colour jitter is drawn anew for each length, as in the published runs.
+    return [
+        _rgb_input(video[:, _window(model, draw, length)], model.rgb_size, draw.box, jitter)
+        for length, jitter in zip(model.frames, draw.jitters, strict=True)
+    ]
+
+
+def _window(model: ModelConfig, draw: Draw, length: int) -> slice:
+    """Where a clip of `length` frames lies within the longest one."""
+    start = 0 if length == model.frames[0] else draw.short_start
+    return slice(start, start + length)
 
 
 def prepare_inputs(
@@ -131,45 +150,28 @@ def prepare_inputs(
     Returns:
         {stream: [B, 3 or J, T, size, size]}, values in [-1, 1].
     """
-    if len(draws) > 1:
-        clips = [
-            prepare_inputs(
-                None if frames is None else frames[b : b + 1],
-                None if keypoints is None else keypoints[b : b + 1],
-                model,
-                [draw],
-                dtype,
-            )
-            for b, draw in enumerate(draws)
-        ]
-        return {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
-    (draw,) = draws
-    longest, shortest = model.frames[0], model.frames[-1]
-    window = slice(draw.short_start, draw.short_start + shortest)
     inputs: dict[str, Tensor] = {}
     if "rgb" in model.modalities:
         assert frames is not None
-        video = frames.permute(0, 1, 4, 2, 3).to(dtype).div_(255)  # [B, T, 3, H, W]
-        jitters = draw.jitters or (None,) * len(model.frames)
-        inputs[f"rgb{longest}"] = _rgb_input(video, model.rgb_size, draw.box, jitters[0])
-        if shortest != longest:
-            # Without colour jitter, which is drawn anew for each length, the shorter clip is a slice.
-            inputs[f"rgb{shortest}"] = (
-                inputs[f"rgb{longest}"][:, :, window]
-                if draw.jitters is None
-                else _rgb_input(video[:, window], model.rgb_size, draw.box, jitters[1])
-            )
+        parts = frames.split(1) if len(draws) > 1 else [frames]
+        clips = [_rgb_inputs(part, model, draw, dtype) for part, draw in zip(parts, draws, strict=True)]
+        for length, tensors in zip(model.frames, zip(*clips, strict=True), strict=True):
+            inputs[f"rgb{length}"] = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
     if "keypoint" in model.modalities:
         assert keypoints is not None
-        box = None
-        if draw.box is not None:
-            box = Box(*(int(value * model.heatmap_grid / draw.frame_size) for value in draw.box))
-        maps = render_heatmaps(
-            keypoints.to(dtype), model.heatmap_size, model.heatmap_grid, model.heatmap_sigma, box
-        )
-        inputs[f"keypoint{longest}"] = maps.sub_(0.5).div_(0.5)
-        if shortest != longest:
-            inputs[f"keypoint{shortest}"] = maps[:, :, window]
+        boxes = [
+            Box(*(int(value * model.heatmap_grid / draw.frame_size) for value in draw.box))
+            if draw.box is not None
+            else Box(0, 0, model.heatmap_grid, model.heatmap_grid)
+            for draw in draws
+        ]
+        size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
+        maps = render_heatmaps(keypoints.to(dtype), size, grid, sigma, boxes, low=-1.0, high=1.0)
+        inputs[f"keypoint{model.frames[0]}"] = maps
+        for length in model.frames[1:]:
+            parts = maps.split(1) if len(draws) > 1 else [maps]
+            shorter = [part[:, :, _window(model, draw, length)] for part, draw in zip(parts, draws, strict=True)]
+            inputs[f"keypoint{length}"] = torch.cat(shorter) if len(shorter) > 1 else shorter[0]
     return inputs
 
 
@@ -198,9 +200,11 @@ def mix_clips(
     share = float(rng.beta(config.alpha, config.alpha))
     count = len(labels)
     orders = [group_permutation(count, config.group_size, rng) for _ in range(part + 1)]
-    order = orders[part].to(labels.device)
-    mixed = {name: torch.lerp(x[order], x, share) for name, x in inputs.items()}
-    return mixed, MixedLabels(labels, labels[order], share)
+    mixed = {name: torch.empty_like(x) for name, x in inputs.items()}
+    for name, x in inputs.items():
+        for clip, other in enumerate(orders[part].tolist()):
+            torch.lerp(x[other], x[clip], share, out=mixed[name][clip])
+    return mixed, MixedLabels(labels, labels[orders[part].to(labels.device)], share)
 
 
 def group_permutation(count: int, group_size: int, rng: np.random.Generator) -> Tensor:

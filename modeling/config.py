@@ -40,9 +40,19 @@ class ModelConfig:
             raise ConfigError("width", "must be above 0 and at most 4")
         if not 0 < self.batch_norm_momentum <= 1:
             raise ConfigError("batch_norm_momentum", "must be above 0 and at most 1")
-        for name in ("rgb_size", "heatmap_size", "heatmap_grid", "heatmap_sigma"):
+        for name in ("heatmap_grid", "heatmap_sigma"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, "must be positive")
+        # Five blocks halve a picture five times; maps that are exchanged must stay twice as large as each other.
+        for name in ("rgb_size", "heatmap_size"):
+            if getattr(self, name) < 32:
+                raise ConfigError(name, "must be at least 32")
+        if len(self.modalities) == 2 and self.heatmap_size % 16:
+            raise ConfigError("heatmap_size", "must be a multiple of 16, for the lateral connections")
+        if len(self.frames) == 2 and self.frames[1] % 4:
+            raise ConfigError(
+                "frames", "the second clip length must be a multiple of 4, for the lateral connections"
+            )
 
     @property
     def streams(self) -> list[str]:

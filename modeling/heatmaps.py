@@ -5,11 +5,11 @@ alone. So two profiles per keypoint are rendered on the raw grid, cropped and re
 the network reads (specification sections 2 and 11).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
 class Box(NamedTuple):
@@ -21,36 +21,61 @@ class Box(NamedTuple):
     width: int
 
 
-def _profiles(centres: Tensor, grid: int, start: int, length: int, size: int, sigma: float) -> Tensor:
-    """One-dimensional Gaussians around `centres` [...], cropped and linearly resized: [..., size]."""
-    positions = torch.arange(start, start + length, dtype=centres.dtype, device=centres.device)
-    profile = (positions - centres[..., None]).square_().mul_(-0.5 / sigma**2).exp_()  # [..., length]
-    if length == size:
-        return profile
-    flat = profile.reshape(-1, 1, length)
-    return F.interpolate(flat, size, mode="linear", align_corners=False).view(*centres.shape, size)
+def _profiles(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma: float) -> Tensor:
+    """One-dimensional Gaussians, cropped and linearly resized.
+
+    Each resized value blends the two grid positions it falls between, so only these are evaluated.
+
+    Args:
+        centres: [B, T, 1, J].
+        starts, lengths: of the crop along this axis, [B or 1].
+
+    Returns:
+        [B, T, size, J].
+    """
+    places = torch.arange(size, dtype=centres.dtype, device=centres.device)
+    places = ((places + 0.5) * (lengths[:, None] / size) - 0.5).clamp_(min=0)  # [B or 1, size]
+    before = places.floor()
+    after = torch.minimum(before + 1, lengths[:, None] - 1)
+
+    def gaussian(positions: Tensor) -> Tensor:
+        offset = (positions + starts[:, None])[:, None, :, None] - centres
+        return offset.square_().mul_(-0.5 / sigma**2).exp_()
+
+    blended = torch.lerp(gaussian(before), gaussian(after), (places - before)[:, None, :, None])
+    return blended.contiguous()  # the layout of the maps follows that of the profiles
 
 
 def render_heatmaps(
-    keypoints: Tensor, size: int, grid: int = 256, sigma: float = 8.0, box: Box | None = None
+    keypoints: Tensor,
+    size: int,
+    grid: int = 256,
+    sigma: float = 8.0,
+    boxes: Sequence[Box] | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
 ) -> Tensor:
-    """Heatmaps with peak 1, one channel a keypoint.
+    """Heatmaps, one channel a keypoint.
 
-    Equal to rendering exp(-((x - cx)^2 + (y - cy)^2) / (2 sigma^2)) on a grid x grid map, cropping it to `box`
-    and resizing it bilinearly, without antialiasing, to size x size. No confidence threshold is applied.
+    Equal to rendering exp(-((x - cx)^2 + (y - cy)^2) / (2 sigma^2)) on a grid x grid map, cropping it and resizing
+    it bilinearly, without antialiasing, to size x size. No confidence threshold is applied.
 
     Args:
         keypoints: float [B, T, J, 2 or more]: x, y in pixels of the grid.
         size: height and width of the result.
         grid: side of the raw map.
         sigma: standard deviation in pixels of the grid.
-        box: crop on the grid; None keeps all of it.
+        boxes: crops on the grid, one for all clips or one a clip; None keeps all of it.
+        low, high: value far from the keypoint, and at its peak.
 
     Returns:
-        [B, J, T, size, size] in the type of `keypoints`, values in [0, 1].
+        [B, J, T, size, size] in the type of `keypoints`, in memory format channels_last_3d.
     """
-    top, left, height, width = box or Box(0, 0, grid, grid)
-    points = keypoints.transpose(1, 2)  # [B, J, T, ...]
-    columns = _profiles(points[..., 0], grid, left, width, size, sigma)  # [B, J, T, size]
-    rows = _profiles(points[..., 1], grid, top, height, size, sigma)
-    return rows[..., :, None] * columns[..., None, :]
+    crops = torch.tensor(boxes or [Box(0, 0, grid, grid)], dtype=keypoints.dtype, device=keypoints.device)
+    top, left, height, width = crops.unbind(dim=1)  # [B or 1] each
+    x, y = keypoints[..., None, :, 0], keypoints[..., None, :, 1]  # [B, T, 1, J]
+    columns = _profiles(x, left, width, size, sigma)
+    rows = _profiles(y, top, height, size, sigma)
+    floor = torch.tensor(low, dtype=keypoints.dtype, device=keypoints.device)
+    maps = torch.addcmul(floor, rows[..., :, None, :], columns[..., None, :, :], value=high - low)
+    return maps.permute(0, 4, 1, 2, 3)  # from [B, T, size, size, J]

@@ -6,11 +6,12 @@ initial value.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from modeling.config import ModelConfig
+from modeling.config import Modality, ModelConfig
+from modeling.heads import head_streams
 from modeling.recognizer import Recognizer
 
 StateDict = dict[str, Tensor]
@@ -77,25 +78,59 @@ def load_matching(model: Recognizer, weights: StateDict, source: str) -> LoadRep
     return report
 
 
-def from_kinetics(checkpoint: StateDict, model: Recognizer) -> StateDict:
-    """The Kinetics-400 S3D checkpoint (keys `module.base.<i>...`) under our names, once for each encoder."""
+def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
+    """One S3D's weights for every encoder of the model.
+
+    `checkpoint` is the Kinetics-400 S3D file (keys `module.base.<i>...`) or the weights of a single stream of ours.
+    """
+    layers: StateDict = {}
+    for name, value in checkpoint.items():
+        if name.startswith("vknet.encoders."):
+            layers[name.split(".", 3)[3]] = value
     weights = {}
     for name in model.state_dict():
         if name.startswith("vknet.encoders."):
-            published = "module." + _encoder_layer(name.split(".", 3)[3])
-            if published in checkpoint:
-                weights[name] = checkpoint[published]
+            layer = name.split(".", 3)[3]
+            value = layers.get(layer, checkpoint.get(f"module.{_encoder_layer(layer)}"))
+            if value is not None:
+                weights[name] = value
     return weights
 
 
-def from_published(checkpoint: StateDict, model: Recognizer) -> StateDict:
-    """A published checkpoint's `model_state` under our names; tensors of no counterpart keep their names."""
+def from_published(checkpoint: StateDict, model: Recognizer, frames: int) -> StateDict:
+    """A published checkpoint's `model_state` under our names; tensors of no counterpart keep their names.
+
+    `frames`: the clip length of a single- or two-stream checkpoint, whose names do not say it.
+    """
+    source = _published_config(checkpoint, model.config, frames)
+    members = {*source.streams, *head_streams(list(source.modalities), source.frames)}
+    members |= {f"modalities{length}" for length in source.frames} | {
+        f"lengths_{m}" for m in source.modalities
+    }
     weights = dict(checkpoint)
     for name in model.state_dict():
-        published = published_name(name, model.config)
-        if published in weights:
-            weights[name] = weights.pop(published)
+        if _member(name) in members:
+            published = published_name(name, source)
+            if published in weights:
+                weights[name] = weights.pop(published)
     return weights
+
+
+def _member(name: str) -> str:
+    """The stream, head or exchange that one of our tensors belongs to."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "heads" else parts[2] if parts[0] == "vknet" else ""
+
+
+def _published_config(checkpoint: StateDict, model: ModelConfig, frames: int) -> ModelConfig:
+    """The streams of a published checkpoint, read off its names."""
+    networks = {name.removeprefix(PUBLISHED_PREFIX).split(".")[0] for name in checkpoint}
+    if "visual_backbone_fourstream" in networks:
+        return replace(model, modalities=["rgb", "keypoint"], frames=[model.frames[0], model.frames[0] // 2])
+    if "visual_backbone_twostream" in networks:
+        return replace(model, modalities=["rgb", "keypoint"], frames=[frames])
+    modality: Modality = "rgb" if "visual_backbone" in networks else "keypoint"
+    return replace(model, modalities=[modality], frames=[frames])
 
 
 def published_name(name: str, config: ModelConfig) -> str | None:

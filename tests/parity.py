@@ -152,7 +152,7 @@ class GoldenSet:
         full = len(config.frames) == 2
         model = Recognizer(config, 63, 20, embeddings if full else None, auxiliary=full)
         weights = {k: torch.from_numpy(v) for k, v in self.recipe.fill_state_dict(tensors, self.salt).items()}
-        report = load_matching(model, from_published(weights, model), name)
+        report = load_matching(model, from_published(weights, model, config.frames[0]), name)
         assert not report.left and not report.mismatched and not report.unused, str(report)
         return model.to(dtype)
 
@@ -560,7 +560,7 @@ def _heatmaps(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype
         elif tag.startswith("sigma"):
             sigma = float(tag.removeprefix("sigma").split("_")[0])
         # 512-pixel keypoints are scaled to the 256 grid, which gives back the points of the other tags.
-        maps = render_heatmaps(points, size, 256, sigma, box)[0].transpose(0, 1)  # [T, J, size, size]
+        maps = render_heatmaps(points, size, 256, sigma, box and [box])[0].transpose(0, 1)  # [T, J, size, size]
         if tag.startswith(
             "threshold"
         ):  # not part of the method: maps weighed by confidences above a threshold

@@ -54,7 +54,7 @@ class TrainState:
         return best
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {**vars(self), "sums": dict(self.sums)}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
         vars(self).update(values)

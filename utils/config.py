@@ -6,6 +6,7 @@ An unknown key, a wrong type or an impossible value is one line that names the f
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from pathlib import Path
@@ -180,13 +181,13 @@ def _convert(hint: Any, value: Any, path: str, origins: _Origins) -> Any:
                 for key, item in value.items()
             }
         return _refuse("a group of keys", value, path, origins)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
-        try:  # YAML 1.1 reads 1e-3 as text
-            return float(value)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:  # from text too: YAML 1.1 reads 1e-3 as such
+            number = float(value)
         except ValueError:
-            pass
+            number = math.nan
+        if math.isfinite(number):
+            return number
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

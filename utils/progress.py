@@ -3,6 +3,8 @@
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -41,6 +43,13 @@ def progress_bar(total: int, done: int, unit: str, shown: bool) -> "tqdm[Any]":
     )
 
 
+def _parsed(text: str) -> Iterator[dict[str, Any]]:
+    """The entries of a metrics file; a kill can leave its last line unfinished."""
+    for line in text.splitlines():
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)
+
+
 class RunLog:
     """Everything a training run writes besides checkpoints; silent on all processes but the main one.
 
@@ -65,7 +74,7 @@ class RunLog:
         path = self.folder / "metrics.jsonl"
         kept = []
         if path.is_file():
-            lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+            lines = list(_parsed(path.read_text()))
             kept = [
                 x
                 for x in lines

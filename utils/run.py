@@ -43,6 +43,8 @@ class Run:
         checkpoint = None
         if last.is_file():
             checkpoint = load_checkpoint(last)
+            if not {"model", "vocabulary", "config", "optimizer", "state"} <= checkpoint.keys():
+                raise UserError(f"{last}: not a run of this project; give another folder as run=...")
             self._refuse_other_run(checkpoint)
             self.state.load_state_dict(checkpoint["state"])
         if is_main:

@@ -95,7 +95,7 @@ def test_full_method_uses_language_and_both_mixups_from_two_stream_stages() -> N
     assert config.loss.label_smoothing.kind == "language"
     assert config.loss.intra_modality_mixup.probability == 0.75
     assert config.loss.inter_modality_mixup.enabled
-    assert config.init.kinetics is None and config.init.stages == [
+    assert config.init.encoder is None and config.init.stages == [
         load("two_frame64.yaml").run,
         load("two_frame32.yaml").run,
     ]
@@ -103,7 +103,7 @@ def test_full_method_uses_language_and_both_mixups_from_two_stream_stages() -> N
         load("rgb_frame32.yaml").run,
         load("pose_frame32.yaml").run,
     ]
-    assert load("rgb_frame64.yaml").init.kinetics == load("pose_frame64.yaml").init.kinetics is not None
+    assert load("rgb_frame64.yaml").init.encoder == load("pose_frame64.yaml").init.encoder is not None
 
 
 @pytest.mark.parametrize(

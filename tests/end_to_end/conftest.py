@@ -34,8 +34,8 @@ class Project:
             "model": {
                 "frames": [8],
                 "width": 0.125,
-                "rgb_size": 32,
-                "heatmap_size": 16,
+                "rgb_size": 64,
+                "heatmap_size": 32,
                 "batch_norm_momentum": 0.1,
             },
             "training": {"epochs": 2, "batch_size": 4},
@@ -52,12 +52,26 @@ class Project:
         path.write_text(yaml.safe_dump(values))
         return path
 
-    def command(self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun") -> list[str]:
+    def command(
+        self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun"
+    ) -> list[str]:
         launch = []
         if processes:
             launch = {
-                "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port=0"],
-                "launch": ["-m", "torch.distributed.launch", "--nproc_per_node", str(processes), "--master_port=0"],
+                "torchrun": [
+                    "-m",
+                    "torch.distributed.run",
+                    "--nproc_per_node",
+                    str(processes),
+                    "--master_port=0",
+                ],
+                "launch": [
+                    "-m",
+                    "torch.distributed.launch",
+                    "--nproc_per_node",
+                    str(processes),
+                    "--master_port=0",
+                ],
             }[launcher]
         return [sys.executable, *launch, str(ROOT / script), *map(str, arguments)]
 
@@ -87,5 +101,12 @@ def project(tmp_path: Path, signs: Path) -> Project:
 
 
 TINY = SignSetConfig(
-    glosses=7, train_signers=2, dev_signers=1, test_signers=1, train_clips=2, dev_clips=1, test_clips=1, processes=1
+    glosses=7,
+    train_signers=2,
+    dev_signers=1,
+    test_signers=1,
+    train_clips=2,
+    dev_clips=1,
+    test_clips=1,
+    processes=1,
 )

@@ -40,7 +40,9 @@ def test_missing_configuration(project: Project) -> None:
 
 @pytest.mark.parametrize("key", ["index", "videos", "keypoints", "word_embeddings"])
 def test_missing_file(project: Project, key: str) -> None:
-    config = project.config("c", loss__label_smoothing__kind="language", **{f"data__{key}": "nowhere.safetensors"})
+    config = project.config(
+        "c", loss__label_smoothing__kind="language", **{f"data__{key}": "nowhere.safetensors"}
+    )
     assert "nowhere.safetensors: no such" in refused(project, "training.py", "--config", config)
 
 

@@ -64,9 +64,13 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(project: Proj
     assert project.run("training.py", "--config", broken).returncode == 0
     one, other = weights(project.folder / "straight"), weights(run)
     assert all(torch.equal(one[name], other[name]) for name in one)
-    losses = [[line["loss"] for line in metrics(project.folder / name, "step")] for name in ("straight", "broken")]
+    losses = [
+        [line["loss"] for line in metrics(project.folder / name, "step")] for name in ("straight", "broken")
+    ]
     assert losses[0] == losses[1]
-    best = [torch.load(project.folder / n / "best.pt", weights_only=True)["model"] for n in ("straight", "broken")]
+    best = [
+        torch.load(project.folder / n / "best.pt", weights_only=True)["model"] for n in ("straight", "broken")
+    ]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
@@ -99,7 +103,9 @@ def test_two_processes_evaluate_to_the_figures_of_one(project: Project) -> None:
     assert project.run("training.py", "--config", config).returncode == 0
     results = []
     for processes in (0, 2):
-        done = project.run("prediction.py", "--config", config, "--eval_setting", "3x_pad", processes=processes)
+        done = project.run(
+            "prediction.py", "--config", config, "--eval_setting", "3x_pad", processes=processes
+        )
         assert done.returncode == 0, done.stderr
         results.append(json.loads((project.folder / "run/prediction/test_3x_pad.json").read_text()))
     assert len(results[0]["clips"]) == 7
@@ -113,13 +119,18 @@ def test_later_stages_start_from_earlier_ones(project: Project) -> None:
         config = project.config(name, **single, model__modalities=[modality])
         assert project.run("training.py", "--config", config).returncode == 0
     config = project.config("two", **single, init__stages=[str(folder / "rgb8"), str(folder / "keypoint8")])
-    result = project.run("training.py", "--config", config, "training.learning_rate=1e-12", "training.weight_decay=0")
+    result = project.run(
+        "training.py", "--config", config, "training.learning_rate=1e-12", "training.weight_decay=0"
+    )
     assert result.returncode == 0, result.stderr
     assert "loaded" in result.stderr and "left as they were" in result.stderr
     two = weights(folder / "two")
     for name in ("rgb8", "keypoint8"):
         best = torch.load(folder / name / "best.pt", weights_only=True)["model"]
-        for key in (f"vknet.encoders.{name}.blocks.0.0.spatial.conv.weight", f"heads.{name}.classifier.weight"):
+        for key in (
+            f"vknet.encoders.{name}.blocks.0.0.spatial.conv.weight",
+            f"heads.{name}.classifier.weight",
+        ):
             np.testing.assert_allclose(two[key], best[key], atol=1e-6)
 
 
@@ -134,7 +145,9 @@ def test_one_clip_is_recognised_as_in_the_batch(project: Project, signs: Path) -
         with zipfile.ZipFile(signs / "clips.zip") as archive:
             archive.extract(f"{batched['name']}.mp4", project.folder)
         video = project.folder / f"{batched['name']}.mp4"
-        result = project.run("prediction.py", "--config", config, "--eval_setting", setting, "--video", video, "--json")
+        result = project.run(
+            "prediction.py", "--config", config, "--eval_setting", setting, "--video", video, "--json"
+        )
         assert result.returncode == 0, result.stderr
         alone = json.loads(result.stdout)
         assert [entry["gloss"] for entry in alone] == [entry["gloss"] for entry in batched["top_5"]]

@@ -42,7 +42,7 @@ def test_cropped_heatmaps_are_the_dense_definition(
     box = Box(top, left, height, width)
     points = random_keypoints(seed, 256)
     torch.testing.assert_close(
-        render_heatmaps(points, 112, 256, 8.0, box),
+        render_heatmaps(points, 112, 256, 8.0, box and [box]),
         dense_heatmaps(points, 112, 256, 8.0, box),
         rtol=0,
         atol=1e-12,

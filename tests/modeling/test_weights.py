@@ -15,7 +15,7 @@ from modeling.recognizer import Recognizer
 from modeling.weights import (
     LoadReport,
     StateDict,
-    from_kinetics,
+    encoder_weights,
     from_published,
     load_matching,
     published_name,
@@ -86,7 +86,7 @@ def test_published_names_and_shapes_are_met_one_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", KEY_FILES)
 def test_a_published_checkpoint_fills_its_model(name: str) -> None:
     checkpoint = published_checkpoint(name)
-    report = load_matching(full_size(name), from_published(checkpoint, full_size(name)), name)
+    report = load_matching(full_size(name), from_published(checkpoint, full_size(name), 64), name)
     assert len(report.loaded) == len(checkpoint)
     assert not report.left and not report.mismatched and not report.unused
 
@@ -96,7 +96,7 @@ def test_kinetics_weights_go_where_the_recorded_map_says(name: str) -> None:
     shapes = golden_json("keys_k400_s3d.json")["tensors"]
     checkpoint = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     model, found = full_size(name), dict[str, str]()
-    weights = from_kinetics(checkpoint, model)
+    weights = encoder_weights(checkpoint, model)
     report = load_matching(model, weights, "k400")
     tracked(weights, report, {id(value): f"k400:{key}" for key, value in checkpoint.items()}, found)
     recorded = loading_maps()[f"k400 -> {name}"]
