@@ -12,11 +12,11 @@ import numpy as np
 
 # Size of the only difference within a look-alike pair, one constant per kind of cue: smaller is harder.
 AMPLITUDE_CUE = 2.2  # ratio of the two movement amplitudes
-CURL_CUE = 0.6  # difference in finger curl, 0 straight .. 1 folded
-THUMB_CUE = 0.9  # difference in thumb curl, 0 stretched away .. 1 folded over the palm
+CURL_CUE = 0.95  # difference in finger curl, 0 straight .. 1 folded
+FINGER_CUE = 1.0  # difference in the curl of one finger, 0 straight .. 1 folded
 ORIENTATION_CUE = 80.0  # difference in palm roll, degrees
-DIRECTION_CUE = 75.0  # difference in movement direction, degrees
-MOUTH_CUE = 1.0  # difference in mouth opening, 0 closed .. 1 wide open
+DIRECTION_CUE = 90.0  # difference in movement direction, degrees
+PLACE_CUE = 0.35  # distance between the two places, shoulder widths
 
 Place = tuple[float, float, float]  # out, down, forward
 
@@ -97,10 +97,10 @@ class LookAlike(NamedTuple):
 LOOK_ALIKES = [
     LookAlike("cold", "winter", True, "amplitude"),
     LookAlike("rain", "snow", True, "curl"),
-    LookAlike("doctor", "nurse", True, "thumb"),
+    LookAlike("doctor", "nurse", True, "finger"),
     LookAlike("table", "afternoon", False, "orientation"),
     LookAlike("cheese", "week", False, "direction"),
-    LookAlike("apple", "uncle", False, "mouth"),
+    LookAlike("apple", "uncle", False, "place"),
 ]
 
 FLAT = Handshape(0.5, 0, 0, 0, 0, spread=0.0)
@@ -149,8 +149,8 @@ def _similar_pairs() -> list[Sign]:
         fall = Track("eyes", ((0.58, -0.2, 0.4), (0.58, 0.35, 0.4)) * 2, (fingers,), (Orientation(0, 0),))
         signs.append(Sign(gloss, fall, fall))
     held = Track("chest", ((0.2, 0.38, 0.4),), (FIST,), (Orientation(75, 200),))
-    for gloss, thumb in (("doctor", 1 - THUMB_CUE), ("nurse", 1.0)):
-        path, shape = _shake((-0.08, 0.02, 0.55), (0, 0.1, 0), 3), VEE._replace(thumb=thumb)
+    for gloss, curl in (("doctor", 0.0), ("nurse", FINGER_CUE)):
+        path, shape = _shake((-0.08, 0.02, 0.55), (0, 0.12, 0), 3), VEE._replace(middle=curl)
         signs.append(Sign(gloss, Track("chest", path, (shape,), (Orientation(50, 0),)), held))
     return signs
 
@@ -163,19 +163,14 @@ def _distinct_pairs() -> list[Sign]:
         path, orientation = _shake((0.15, -0.3, 0.5), (0, 0.14, 0), 2), Orientation(70, 90 + turn)
         signs.append(Sign(gloss, Track("belly", path, (FLAT,), (orientation,)), arm))
     for gloss, angle in (("cheese", 0.0), ("week", DIRECTION_CUE)):
-        along = (0.2 * float(np.cos(np.deg2rad(angle))), 0.2 * float(np.sin(np.deg2rad(angle))), 0.0)
+        along = (0.26 * float(np.cos(np.deg2rad(angle))), 0.26 * float(np.sin(np.deg2rad(angle))), 0.0)
         signs.append(
             Sign(gloss, Track("chest", _shake((0.2, 0.05, 0.5), along, 2), (INDEX,), (Orientation(20, 60),)))
         )
     twist = (Orientation(80, 60), Orientation(80, 130)) * 3
-    for gloss, opening in (("apple", MOUTH_CUE), ("uncle", 0.0)):
-        signs.append(
-            Sign(
-                gloss,
-                Track("cheek", ((0.3, 0.1, 0.3),), (INDEX,), twist),
-                mouth=Mouth(opening, 1 + 0.4 * opening),
-            )
-        )
+    for gloss, lower in (("apple", PLACE_CUE), ("uncle", 0.0)):
+        place = (0.3, lower - 0.05, 0.3)
+        signs.append(Sign(gloss, Track("cheek", (place,), (INDEX,), twist)))
     return signs
 
 

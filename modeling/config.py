@@ -24,6 +24,9 @@ class ModelConfig:
     heatmap_sigma: float = 8.0
     keypoint_parts: list[str] = field(default_factory=lambda: ["hand", "mouth_half", "pose"])
     batch_norm_momentum: float = 0.001
+    # Factor on the initial lateral connections. Below 1 a later stage starts near what the earlier ones learned,
+    # where at 1 it first unlearns much of it; a short training needs that.
+    lateral_init_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
@@ -38,8 +41,9 @@ class ModelConfig:
             raise ConfigError("rgb_size", "must be twice model.heatmap_size, for the lateral connections")
         if not 0 < self.width <= 4:
             raise ConfigError("width", "must be above 0 and at most 4")
-        if not 0 < self.batch_norm_momentum <= 1:
-            raise ConfigError("batch_norm_momentum", "must be above 0 and at most 1")
+        for name in ("batch_norm_momentum", "lateral_init_scale"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(name, "must be above 0 and at most 1")
         for name in ("heatmap_grid", "heatmap_sigma"):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, "must be positive")

@@ -58,6 +58,9 @@ class Recognizer(nn.Module):
             name: size for name, size in channels.items() if name in config.modalities
         }
         self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum)
+        with torch.no_grad():
+            for weight in self.vknet.laterals.parameters():
+                weight.mul_(config.lateral_init_scale)
         embedding_size = gloss_embeddings.shape[1] if auxiliary and gloss_embeddings is not None else None
         self.heads = nn.ModuleDict(
             {

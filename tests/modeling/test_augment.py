@@ -25,7 +25,7 @@ from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixup
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.objective import MixedLabels
 
-MODEL = ModelConfig(frames=[16, 8], rgb_size=24, heatmap_size=12, heatmap_grid=32, heatmap_sigma=2.0)
+MODEL = ModelConfig(frames=[16, 8], rgb_size=64, heatmap_size=32, heatmap_grid=32, heatmap_sigma=2.0)
 SIDE = 48
 
 
@@ -41,7 +41,7 @@ def test_rgb_is_bgr_in_minus_one_to_one() -> None:
     red[..., 0] = 255
     red[..., 1] = 51
     x = prepare_inputs(red, raw_clips(1)[1], MODEL, [central_draw(MODEL)])["rgb16"]
-    assert x.shape == (1, 3, 16, 24, 24)
+    assert x.shape == (1, 3, 16, 64, 64)
     for channel, value in enumerate((-1.0, -0.6, 1.0)):  # blue, green, red
         torch.testing.assert_close(x[:, channel], torch.full_like(x[:, channel], value))
 
@@ -51,9 +51,9 @@ def test_evaluation_is_a_plain_bilinear_resize() -> None:
     inputs = prepare_inputs(frames, keypoints, MODEL, [central_draw(MODEL)])
     for t in (0, 15):
         video = frames[:, t].permute(0, 3, 1, 2).float() / 255
-        wanted = F.interpolate(video, (24, 24), mode="bilinear", align_corners=False, antialias=False)
+        wanted = F.interpolate(video, (64, 64), mode="bilinear", align_corners=False, antialias=False)
         torch.testing.assert_close(inputs["rgb16"][:, :, t], wanted.flip(1) * 2 - 1, rtol=0, atol=1e-5)
-    wanted = render_heatmaps(keypoints, 12, 32, 2.0) * 2 - 1
+    wanted = render_heatmaps(keypoints, 32, 32, 2.0) * 2 - 1
     torch.testing.assert_close(inputs["keypoint16"], wanted)
     assert set(inputs) == {"rgb16", "keypoint16", "rgb8", "keypoint8"}
     assert central_draw(ModelConfig()).short_start == 16  # frames 16..47 of 64
@@ -71,10 +71,10 @@ def test_crop_box_is_scaled_and_truncated_for_the_heatmaps() -> None:
     frames, keypoints = raw_clips()
     inputs = prepare_inputs(frames, keypoints, MODEL, [Draw(0, Box(4, 9, 30, 37), SIDE)])
     video = frames[:, 5, 4:34, 9:46].permute(0, 3, 1, 2).float() / 255
-    wanted = F.interpolate(video, (24, 24), mode="bilinear", align_corners=False)
+    wanted = F.interpolate(video, (64, 64), mode="bilinear", align_corners=False)
     torch.testing.assert_close(inputs["rgb16"][:, :, 5], wanted.flip(1) * 2 - 1, rtol=0, atol=1e-5)
     box = Box(2, 6, 20, 24)  # times 32 / 48: 2.67, 6, 20, 24.67
-    wanted = render_heatmaps(keypoints, 12, 32, 2.0, box) * 2 - 1
+    wanted = render_heatmaps(keypoints, 32, 32, 2.0, [box]) * 2 - 1
     torch.testing.assert_close(inputs["keypoint16"], wanted)
     # A model without RGB streams sees the same part of the signer.
     alone = dataclasses.replace(MODEL, modalities=["keypoint"], frames=[16])
@@ -87,8 +87,8 @@ def test_colour_jitter_is_applied_in_its_order_with_own_factors_for_each_length(
     factors = dict(brightness=1.3, contrast=0.7, saturation=1.2, hue=0.05)
     order = ("contrast", "hue", "brightness", "saturation")
     jitters = (Jitter(**factors, order=order), Jitter(1.0, 1.0, 1.0, 0.0, order))
-    model = dataclasses.replace(MODEL, rgb_size=SIDE, heatmap_size=SIDE // 2)
-    inputs = prepare_inputs(frames, keypoints, model, [Draw(4, jitters=jitters)])
+    frames = frames.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)[:, :, :64, :64]
+    inputs = prepare_inputs(frames, keypoints, MODEL, [Draw(4, jitters=jitters)])
     video = frames[0, 7].permute(2, 0, 1).float() / 255
     torch.testing.assert_close(inputs["rgb8"][0, :, 3], video.flip(0) * 2 - 1, rtol=0, atol=1e-4)
     for name in order:
