@@ -214,7 +214,9 @@ def _random_colour(
     rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
 ) -> Colour:
     """A colour between green and violet: the studio has no skin tones but the signer's own."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.uniform(0.3, 0.8), rng.uniform(*saturation), rng.uniform(*value))
+    red, green, blue = colorsys.hsv_to_rgb(
+        rng.uniform(0.3, 0.8), rng.uniform(*saturation), rng.uniform(*value)
+    )
     return 255 * red, 255 * green, 255 * blue
 
 

@@ -13,8 +13,6 @@ import numpy as np
 # Size of the only difference within a look-alike pair, one constant per kind of cue: smaller is harder.
 AMPLITUDE_CUE = 2.2  # ratio of the two movement amplitudes
 CURL_CUE = 0.95  # difference in finger curl, 0 straight .. 1 folded
-FINGER_CUE = 1.0  # difference in the curl of one finger, 0 straight .. 1 folded
-ORIENTATION_CUE = 80.0  # difference in palm roll, degrees
 DIRECTION_CUE = 90.0  # difference in movement direction, degrees
 PLACE_CUE = 0.35  # distance between the two places, shoulder widths
 
@@ -97,8 +95,8 @@ class LookAlike(NamedTuple):
 LOOK_ALIKES = [
     LookAlike("cold", "winter", True, "amplitude"),
     LookAlike("rain", "snow", True, "curl"),
-    LookAlike("doctor", "nurse", True, "finger"),
-    LookAlike("table", "afternoon", False, "orientation"),
+    LookAlike("doctor", "nurse", True, "direction"),
+    LookAlike("table", "afternoon", False, "place"),
     LookAlike("cheese", "week", False, "direction"),
     LookAlike("apple", "uncle", False, "place"),
 ]
@@ -138,6 +136,12 @@ def _shake(centre: Place, amplitude: Place, cycles: int) -> tuple[Place, ...]:
     return tuple((out + s * a, down + s * b, forward + s * c) for s in [1, -1] * cycles + [1])
 
 
+def _along(length: float, angle: float) -> Place:
+    """A step within the image plane; 0 degrees leads outwards, 90 downwards."""
+    turn = np.deg2rad(angle)
+    return length * float(np.cos(turn)), length * float(np.sin(turn)), 0.0
+
+
 def _similar_pairs() -> list[Sign]:
     """Look-alikes of similar meaning."""
     signs = []
@@ -149,9 +153,9 @@ def _similar_pairs() -> list[Sign]:
         fall = Track("eyes", ((0.58, -0.2, 0.4), (0.58, 0.35, 0.4)) * 2, (fingers,), (Orientation(0, 0),))
         signs.append(Sign(gloss, fall, fall))
     held = Track("chest", ((0.2, 0.38, 0.4),), (FIST,), (Orientation(75, 200),))
-    for gloss, curl in (("doctor", 0.0), ("nurse", FINGER_CUE)):
-        path, shape = _shake((-0.08, 0.02, 0.55), (0, 0.12, 0), 3), VEE._replace(middle=curl)
-        signs.append(Sign(gloss, Track("chest", path, (shape,), (Orientation(50, 0),)), held))
+    for gloss, angle in (("doctor", 0.0), ("nurse", DIRECTION_CUE)):
+        path = _shake((-0.08, 0.02, 0.55), _along(0.2, angle), 2)
+        signs.append(Sign(gloss, Track("chest", path, (VEE,), (Orientation(50, 0),)), held))
     return signs
 
 
@@ -159,14 +163,12 @@ def _distinct_pairs() -> list[Sign]:
     """Look-alikes of distinct meaning."""
     signs = []
     arm = Track("belly", ((-0.05, 0, 0.4),), (FLAT,), (Orientation(95, 100),))
-    for gloss, turn in (("table", 0.0), ("afternoon", ORIENTATION_CUE)):
-        path, orientation = _shake((0.15, -0.3, 0.5), (0, 0.14, 0), 2), Orientation(70, 90 + turn)
-        signs.append(Sign(gloss, Track("belly", path, (FLAT,), (orientation,)), arm))
+    for gloss, higher in (("table", 0.0), ("afternoon", PLACE_CUE)):
+        path = _shake((0.15, -0.25 - higher, 0.5), (0, 0.14, 0), 2)
+        signs.append(Sign(gloss, Track("belly", path, (FLAT,), (Orientation(70, 90),)), arm))
     for gloss, angle in (("cheese", 0.0), ("week", DIRECTION_CUE)):
-        along = (0.26 * float(np.cos(np.deg2rad(angle))), 0.26 * float(np.sin(np.deg2rad(angle))), 0.0)
-        signs.append(
-            Sign(gloss, Track("chest", _shake((0.2, 0.05, 0.5), along, 2), (INDEX,), (Orientation(20, 60),)))
-        )
+        path = _shake((0.2, 0.05, 0.5), _along(0.26, angle), 2)
+        signs.append(Sign(gloss, Track("chest", path, (INDEX,), (Orientation(20, 60),))))
     twist = (Orientation(80, 60), Orientation(80, 130)) * 3
     for gloss, lower in (("apple", PLACE_CUE), ("uncle", 0.0)):
         place = (0.3, lower - 0.05, 0.3)

@@ -170,7 +170,9 @@ def prepare_inputs(
         inputs[f"keypoint{model.frames[0]}"] = maps
         for length in model.frames[1:]:
             parts = maps.split(1) if len(draws) > 1 else [maps]
-            shorter = [part[:, :, _window(model, draw, length)] for part, draw in zip(parts, draws, strict=True)]
+            shorter = [
+                part[:, :, _window(model, draw, length)] for part, draw in zip(parts, draws, strict=True)
+            ]
             inputs[f"keypoint{length}"] = torch.cat(shorter) if len(shorter) > 1 else shorter[0]
     return inputs
 

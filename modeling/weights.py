@@ -91,9 +91,10 @@ def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
     for name in model.state_dict():
         if name.startswith("vknet.encoders."):
             layer = name.split(".", 3)[3]
-            value = layers.get(layer, checkpoint.get(f"module.{_encoder_layer(layer)}"))
-            if value is not None:
-                weights[name] = value
+            source = layers if layer in layers else checkpoint
+            key = layer if layer in layers else f"module.{_encoder_layer(layer)}"
+            if key in source:
+                weights[name] = source[key]
     return weights
 
 

@@ -560,7 +560,9 @@ def _heatmaps(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype
         elif tag.startswith("sigma"):
             sigma = float(tag.removeprefix("sigma").split("_")[0])
         # 512-pixel keypoints are scaled to the 256 grid, which gives back the points of the other tags.
-        maps = render_heatmaps(points, size, 256, sigma, box and [box])[0].transpose(0, 1)  # [T, J, size, size]
+        maps = render_heatmaps(points, size, 256, sigma, box and [box])[0].transpose(
+            0, 1
+        )  # [T, J, size, size]
         if tag.startswith(
             "threshold"
         ):  # not part of the method: maps weighed by confidences above a threshold

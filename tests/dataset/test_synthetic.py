@@ -177,8 +177,8 @@ def _tracks(sign: Sign) -> dict[str, object]:
 
 @pytest.mark.parametrize("pair", LOOK_ALIKES, ids=lambda pair: f"{pair.first}-{pair.second}")
 def test_look_alikes_differ_in_their_cue_only(pair: LookAlike) -> None:
-    part = {"amplitude": "path", "direction": "path", "curl": "shapes", "finger": "shapes",
-            "orientation": "orientations", "place": "path"}[pair.cue]  # fmt: skip
+    part = {"amplitude": "path", "direction": "path", "curl": "shapes",
+            "place": "path"}[pair.cue]  # fmt: skip
     first, second = _tracks(BY_GLOSS[pair.first]), _tracks(BY_GLOSS[pair.second])
     assert [name for name in first if first[name] != second[name]] == [part]
 

@@ -1,6 +1,7 @@
 """A tiny rendered sign set and configurations that train on it in seconds."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,12 @@ import yaml
 from dataset.synthetic import SignSetConfig, make_sign_set
 
 ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Project:
@@ -55,24 +62,10 @@ class Project:
     def command(
         self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun"
     ) -> list[str]:
-        launch = []
+        launch: list[str] = []
         if processes:
-            launch = {
-                "torchrun": [
-                    "-m",
-                    "torch.distributed.run",
-                    "--nproc_per_node",
-                    str(processes),
-                    "--master_port=0",
-                ],
-                "launch": [
-                    "-m",
-                    "torch.distributed.launch",
-                    "--nproc_per_node",
-                    str(processes),
-                    "--master_port=0",
-                ],
-            }[launcher]
+            module = {"torchrun": "torch.distributed.run", "launch": "torch.distributed.launch"}[launcher]
+            launch = ["-m", module, f"--nproc_per_node={processes}", f"--master_port={free_port()}"]
         return [sys.executable, *launch, str(ROOT / script), *map(str, arguments)]
 
     def environment(self) -> dict[str, str]:
