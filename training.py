@@ -69,6 +69,8 @@ def train(config: Config) -> int:
 
     recognizer = build_recognizer(config, len(vocabulary), embeddings)
     run = Run(Path(config.run), to_dict(config), vocabulary)
+    # Before anything is written: a missing file must leave no half-made run behind.
+    reports = [] if run.can_continue else load_initial_weights(recognizer, config)
     checkpoint = run.open(processes.is_main)
     processes.barrier()
     log = RunLog(run.folder, processes.is_main)
@@ -78,10 +80,9 @@ def train(config: Config) -> int:
         f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, "
         f"{processes.count} process(es) on {device.type}"
     )
-    if checkpoint is None:
-        for report in load_initial_weights(recognizer, config):
-            log.print(str(report))
-    else:
+    for report in reports:
+        log.print(str(report))
+    if checkpoint is not None:
         recognizer.load_state_dict(checkpoint["model"])
     recognizer.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = build_optimizer(recognizer, training)

@@ -33,6 +33,10 @@ class Run:
         self.folder, self.config, self.vocabulary = folder, config, vocabulary
         self.state = TrainState()
 
+    @property
+    def can_continue(self) -> bool:
+        return (self.folder / "last.pt").is_file()
+
     def open(self, is_main: bool) -> dict[str, Any] | None:
         """Prepare the folder; the content of `last.pt` if there is something to continue, else None.
 
@@ -41,7 +45,7 @@ class Run:
         """
         last = self.folder / "last.pt"
         checkpoint = None
-        if last.is_file():
+        if self.can_continue:
             checkpoint = load_checkpoint(last)
             if not {"model", "vocabulary", "config", "optimizer", "state"} <= checkpoint.keys():
                 raise UserError(f"{last}: not a run of this project; give another folder as run=...")
