@@ -271,6 +271,7 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
         features = model.vknet(inputs)
         output = model(inputs, auxiliary=len(config.frames) == 2)
     for name, head in model.heads.items():
+        assert isinstance(head, Head)
         module = published_name(f"heads.{name}.classifier.weight", config)
         assert module is not None
         key = f"feature/{module.split('.')[1]}"

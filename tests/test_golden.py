@@ -29,7 +29,13 @@ def test_every_recorded_file_is_compared() -> None:
     assert set(CASES) == recorded and len(recorded) == 41
 
 
-@pytest.mark.parametrize("name", CASES)
+# Full-size clips take minutes; `make parity` compares them.
+FULL_SIZE = [name for name in CASES if name.endswith(("nla_full", "nla_e2e"))]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in FULL_SIZE else []) for name in CASES]
+)
 def test_our_numbers_are_the_recorded_ones(name: str) -> None:
     comparison = CASES[name]()
     assert comparison.rows

@@ -33,7 +33,8 @@ def compare() -> float:
     alone = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     part = slice(2 * processes.rank, 2 * processes.rank + 2)
-    loss(distribute(model, processes), {name: x[part] for name, x in inputs.items()}).backward()
+    parallel = distribute(model, processes)
+    loss(parallel, {name: x[part] for name, x in inputs.items()}).backward()
     largest = max(gradient.abs().max() for gradient in alone.values())
     shared = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert shared.keys() == alone.keys()
