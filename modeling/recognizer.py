@@ -92,8 +92,8 @@ class Recognizer(nn.Module):
 def predictions(logits: dict[str, Tensor]) -> dict[str, Tensor]:
     """Probabilities [B, N] of every head, then of the ensembles, from {head: logits [B, N]}.
 
-    `ensemble_joint` (full model) averages the heads that read several streams, `ensemble_all` every head. The
-    last entry but `ensemble_all`, or `ensemble_all` itself for two streams, is what `reported_prediction` names.
+    `ensemble_joint` (full model) averages the heads that read several streams, `ensemble_all` every head;
+    `reported_prediction` names the one whose accuracy is reported.
     """
     probabilities = {name: torch.softmax(values, dim=1) for name, values in logits.items()}
     joint = [values for name, values in probabilities.items() if name.startswith("joint")]
