@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).with_name("configs") / "demo"
 CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
 STAGES = {
+    "keypoint8": "Keypoints, 8 frames",
     "keypoint16": "Keypoints, 16 frames",
     "rgb16": "RGB, 16 frames",
-    "keypoint8": "Keypoints, 8 frames",
     "rgb8": "RGB, 8 frames",
     "two_stream16": "Two streams, 16 frames",
     "two_stream8": "Two streams, 8 frames",
@@ -117,6 +117,7 @@ def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Confi
         "data.videos": moved(config.data.videos),
         "data.keypoints": moved(config.data.keypoints),
         "data.word_embeddings": moved(config.data.word_embeddings),
+        "data.frame_cache": moved(config.data.frame_cache),
         "init.encoder": moved(config.init.encoder) if config.init.encoder else None,
         "init.stages": [moved(stage) for stage in config.init.stages],
         "seed": seed,
@@ -162,7 +163,7 @@ def train_and_evaluate(config: Config) -> bool:
     import training
 
     watch = Stopwatch(Path(config.run) / "seconds.json")
-    if set(SETTINGS) <= set(watch.seconds):
+    if "evaluation" in watch.seconds:
         return training.train(config) == 0
     with watch.measure("training"):
         status = training.train(config)
@@ -173,7 +174,8 @@ def train_and_evaluate(config: Config) -> bool:
 
 
 def evaluate(config: Config, watch: Stopwatch) -> None:
-    """Predict the test split from one crop a clip and from three, and write both as prediction.py does."""
+    """Predict the test split from three crops a clip, and write that and the central crop alone as prediction.py
+    does."""
     from configs.build import clip_format
     from dataset.annotations import read_annotations
     from dataset.clips import ClipReader
@@ -185,15 +187,14 @@ def evaluate(config: Config, watch: Stopwatch) -> None:
     recognizer = model.recognizer.to(processes.device)
     clips = read_annotations(config.data).split("test")
     reader = ClipReader(config.data, clip_format(recognizer.config))
-    for name, setting in SETTINGS.items():
-        if name in watch.seconds:  # done before an interruption
-            continue
-        with watch.measure(name):
-            evaluator = Evaluator(config, clips, model.vocabulary, reader, EVAL_SETTINGS[setting], processes)
-            results = evaluator.run(recognizer)
-            assert results is not None
-            write_results(prediction_path(config, setting), results, model.vocabulary)
-        print(f"test, {name.replace('_', ' ')}: top-1 {results.reported.per_instance[1]:.4f}", flush=True)
+    with watch.measure("evaluation"):
+        evaluator = Evaluator(config, clips, model.vocabulary, reader, EVAL_SETTINGS["3x_pad"], processes)
+        three_crops = evaluator.run(recognizer)
+        assert three_crops is not None
+        one_crop = three_crops.of_crop("central")
+        for name, results in (("1_crop", one_crop), ("3_crop", three_crops)):
+            write_results(prediction_path(config, SETTINGS[name]), results, model.vocabulary)
+            print(f"test, {name.replace('_', ' ')}: top-1 {results.reported.per_instance[1]:.4f}")
 
 
 def prediction_path(config: Config, setting: str) -> Path:
@@ -250,9 +251,7 @@ def summarise(
         "rendering_seconds": watch.seconds["rendering"],
         "total_seconds": watch.seconds["rendering"]
         + recognised["seconds"]
-        + sum(
-            stage["training_seconds"] + sum(stage["evaluation_seconds"].values()) for stage in stages.values()
-        ),
+        + sum(stage["training_seconds"] + stage["evaluation_seconds"] for stage in stages.values()),
         "threads": torch.get_num_threads(),
         "versions": {
             "python": platform.python_version(),
@@ -279,12 +278,12 @@ def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
         "epochs": config.training.epochs,
         "accuracy": accuracies,
         "training_seconds": seconds["training"],
-        "evaluation_seconds": {name: seconds[name] for name in SETTINGS},
+        "evaluation_seconds": seconds["evaluation"],
         # Of training steps alone; the training seconds also hold loading, validation and saving.
         "training_clips_per_second": statistics.harmonic_mean(
             [entry["clips_per_second"] for entry in read_epochs(config)]
         ),
-        "evaluation_clips_per_second": {name: test_clips / seconds[name] for name in SETTINGS},
+        "evaluation_clips_per_second": test_clips / seconds["evaluation"],  # of three crops each
     }
 
 
@@ -352,7 +351,7 @@ def table(summary: dict[str, Any]) -> str:
     lines = [f"{'test, top-1':24}{'1 crop':>9}{'3 crops':>9}{'seconds':>9}"]
     for name, stage in summary["stages"].items():
         tops = [stage["accuracy"][setting]["per_instance"]["top_1"] for setting in SETTINGS]
-        seconds = stage["training_seconds"] + sum(stage["evaluation_seconds"].values())
+        seconds = stage["training_seconds"] + stage["evaluation_seconds"]
         lines.append(f"{STAGES[name]:24}{tops[0]:9.4f}{tops[1]:9.4f}{seconds:9.1f}")
     recognised = summary["recognised"]
     best = recognised["top_5"][0]

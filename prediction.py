@@ -66,16 +66,28 @@ def main() -> int:
 class Results:
     """Predictions for every clip of a split.
 
-    names, labels (int [clips]): in annotation order. probabilities: {head or ensemble: float32 [clips, glosses]}.
+    names, labels (int [clips]): in annotation order. crops: what was predicted of each clip. probabilities:
+    {head or ensemble: float32 [clips, crops, glosses]}.
     """
 
     names: list[str]
     labels: np.ndarray
+    crops: "list[Crop]"
     probabilities: dict[str, np.ndarray]
     reported_name: str
 
+    def averaged(self, name: str) -> np.ndarray:
+        """Probabilities over all crops of each clip: float32 [clips, glosses]."""
+        return self.probabilities[name].mean(axis=1)
+
+    def of_crop(self, crop: "Crop") -> "Results":
+        """The same clips, predicted from one of the crops alone."""
+        index = self.crops.index(crop)
+        alone = {name: values[:, index : index + 1] for name, values in self.probabilities.items()}
+        return replace(self, crops=[crop], probabilities=alone)
+
     def accuracy(self, name: str) -> Accuracy:
-        return accuracy(self.probabilities[name], self.labels)
+        return accuracy(self.averaged(name), self.labels)
 
     @property
     def reported(self) -> Accuracy:
@@ -135,6 +147,7 @@ class Evaluator:
         return Results(
             [clip.name for clip in self.clips],
             np.array(self.dataset.labels),
+            self.crops,
             {name: np.stack([values[name] for values in ordered]) for name in ordered[0]},
             reported_prediction(recognizer.config),
         )
@@ -221,7 +234,7 @@ def table(results: Results) -> str:
 
 def write_results(path: Path, results: Results, vocabulary: list[str]) -> None:
     """JSON: `accuracy` by head and ensemble (shares), `reported`, and `clips` with label and best five glosses."""
-    best = results.probabilities[results.reported_name]
+    best = results.averaged(results.reported_name)
     order = np.argsort(-best, axis=1, kind="stable")[:, :5]
     content = {
         "reported": results.reported_name,
@@ -282,7 +295,7 @@ def recognise(
         None if sample.keypoints is None else torch.from_numpy(sample.keypoints).to(device),
         len(crops),
     )
-    best = predicted[reported_prediction(model.recognizer.config)][0]
+    best = predicted[reported_prediction(model.recognizer.config)][0].mean(dim=0)
     ranked = best.sort(descending=True)
     return [(model.vocabulary[i], p) for p, i in zip(*map(torch.Tensor.tolist, ranked), strict=True)]
 

@@ -61,7 +61,7 @@ def train(config: Config) -> int:
     clips = annotations.split("train")
     reader = ClipReader(config.data, clip_format(config.model))
     dataset = ClipDataset(clips, vocabulary, reader, crops=None)
-    validation = None
+    validation, validation_clips = None, []
     if config.evaluation.validation_split is not None:
         validation_clips = annotations.split(config.evaluation.validation_split)
         validation = Evaluator(config, validation_clips, vocabulary, reader, ["central"], processes)
@@ -80,6 +80,8 @@ def train(config: Config) -> int:
         f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, "
         f"{processes.count} process(es) on {device.type}"
     )
+    if reader.cache is not None:
+        log.print(reader.cache.announcement(reader.video_frames(clips + validation_clips)))
     for report in reports:
         log.print(str(report))
     if checkpoint is not None:

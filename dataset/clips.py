@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dataset.annotations import Clip
 from dataset.config import DataConfig
+from dataset.frame_cache import FrameCache
 from dataset.keypoints import KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices, training_indices
 from dataset.video import Decoded, FileSource, count_frames, decode_images, decode_video
@@ -102,9 +103,12 @@ class ClipReader:
         self.config, self.format = config, format
         self.source: FileSource | None = None
         self.keypoints: KeypointStore | None = None
+        self.cache: FrameCache | None = None
         if format.rgb:
             assert config.videos is not None  # the configuration makes sure
             self.source = FileSource(Path(config.videos))
+            if config.frame_cache is not None:
+                self.cache = FrameCache(Path(config.frame_cache), config.frame_size)
         if format.keypoint_indices is not None:
             assert config.keypoints is not None
             self.keypoints = open_keypoints(Path(config.keypoints))
@@ -141,6 +145,17 @@ class ClipReader:
             raise UserError(f"clip {clip.name!r}: numbered images need the column frames in the index")
         return max(1, frames - self.config.drop_last_frames)
 
+    def video_frames(self, clips: list[Clip]) -> int:
+        """Frames of all the videos that these clips are in: as annotated, else counted."""
+        assert self.source is not None
+        videos = {self._path(clip, 0): clip for clip in clips}
+        return sum(
+            clip.frames
+            if clip.frames is not None and clip.start_frame is None and clip.end_frame is None
+            else count_frames(self.source.read(path))
+            for path, clip in videos.items()
+        )
+
     def read(self, clip: Clip, crops: list[Crop] | None, rng: np.random.Generator | None) -> Sample:
         """A clip at the frames of each evaluation crop, or of one random window drawn from `rng`.
 
@@ -172,7 +187,7 @@ class ClipReader:
     def _decode(self, clip: Clip, content: bytes | None, indices: np.ndarray) -> Decoded:
         size = self.config.frame_size
         if content is not None:
-            return decode_video(content, indices, size)
+            return self.cache.decode(content, indices) if self.cache else decode_video(content, indices, size)
         assert self.source is not None
         images: dict[int, bytes | None] = {}
         for index in np.unique(indices):

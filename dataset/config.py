@@ -32,6 +32,8 @@ class DataConfig:
     clip_path: str = "{video}"
     first_frame: int = 0  # number of the first image, where clips are images
     frame_size: int = 256  # frames are resized to this height and width on reading, pixels
+    # Folder to keep decoded frames in, for sets that fit there uncompressed; null decodes anew in every epoch.
+    frame_cache: str | None = None
     drop_last_frames: int = 0  # ignore so many frames at each clip's end; the published WLASL protocol has 2
     keypoints: str | None = None  # published pickle or our .safetensors; not needed by RGB streams
     keypoints_frame_size: int = 256  # raw frame side of keypoint files that do not say it, pixels
@@ -48,6 +50,8 @@ class DataConfig:
         for name in ("drop_last_frames", "workers", "first_frame"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, "must not be negative")
+        if self.frame_cache is not None and "{frame" in self.clip_path:
+            raise ConfigError("frame_cache", "is for video files, not for numbered images")
         if not 0 <= self.max_damaged_share <= 1:
             raise ConfigError("max_damaged_share", "must be between 0 and 1")
         try:

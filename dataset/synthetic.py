@@ -62,7 +62,7 @@ class SignSetConfig:
     train_clips: int = 18
     dev_clips: int = 3
     test_clips: int = 8
-    frame_size: int = 128
+    frame_size: int = 96
     fps: int = 15
     processes: int = 2
 

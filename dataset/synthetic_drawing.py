@@ -25,7 +25,6 @@ class Appearance:
     hair: Colour
     hair_style: str  # "short", "long", "bun" or "bald"
     clothes: Colour
-    pattern: Colour | None  # stripes on the clothes
     long_sleeves: bool
     arm_width: float
     background: np.ndarray  # uint8 [size * SUPERSAMPLING, size * SUPERSAMPLING, 3]
@@ -143,10 +142,6 @@ def _draw_trunk(canvas: _Canvas, points: np.ndarray, look: Appearance) -> None:
     ]
     cloth = shaded(look.clothes, 0.88)
     canvas.polygon(np.array(outline), cloth)
-    if look.pattern is not None:
-        for row in np.arange(0.2, 1.6, 0.22):
-            middle = neck + row * down
-            canvas.line(np.array([middle - 0.42 * side, middle + 0.42 * side]), 0.06, look.pattern)
     canvas.polygon(_oval(neck - 0.06 * down, 0.17 * side, 0.14 * down), shaded(look.clothes, 0.6))
     canvas.polygon(_oval(neck - 0.08 * down, 0.15 * side, 0.13 * down), shaded(look.skin, 0.85))
     jaw = chin - 0.12 * down

@@ -70,13 +70,11 @@ def make_signer(rng: np.random.Generator, frame_size: int) -> Signer:
     )
     skin = _vary(rng, _SKINS[rng.integers(len(_SKINS))], 0.06)
     clothes = _clothes(rng, skin)
-    striped = rng.random() < 0.1
     look = Appearance(
         skin=skin,
         hair=_vary(rng, _HAIRS[rng.integers(len(_HAIRS))], 0.15),
         hair_style=str(rng.choice(["short", "long", "bun", "bald"], p=[0.42, 0.33, 0.17, 0.08])),
         clothes=clothes,
-        pattern=_clothes(rng, skin) if striped else None,
         long_sleeves=bool(rng.random() < 0.85),
         arm_width=rng.uniform(0.2, 0.26),
         background=_background(rng, frame_size * SUPERSAMPLING),
@@ -221,23 +219,17 @@ def _random_colour(
 
 
 def _clothes(rng: np.random.Generator, skin: Colour) -> Colour:
-    """A plain, cool and rather dark colour that stands out from the skin, as signers are asked to wear."""
+    """A plain, cool and dark colour, darker than the skin, as signers are asked to wear."""
     while True:
-        colour = _random_colour(rng, (0.15, 0.75), (0.12, 0.65))
-        if abs(np.dot(np.subtract(colour, skin), (0.3, 0.59, 0.11))) > 45:
+        colour = _random_colour(rng, (0.15, 0.75), (0.08, 0.4))
+        if np.dot(np.subtract(skin, colour), (0.3, 0.59, 0.11)) > 35:
             return colour
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A wall with uneven light and, at times, some furniture out of focus."""
-    wall = np.array(_random_colour(rng, (0.03, 0.3), (0.5, 0.95)), np.float32)
+    """The light wall of a studio, unevenly lit."""
+    wall = np.array(_random_colour(rng, (0.03, 0.25), (0.7, 0.95)), np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
-    light = 1 + rng.uniform(0.05, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)
-    picture = np.clip(wall * light[..., None], 0, 255).astype(np.uint8)
-    for _ in range(rng.integers(0, 3)):
-        corner = rng.uniform(-0.2, 1.0, 2) * size
-        far = corner + rng.uniform(0.1, 0.6, 2) * size
-        colour = _random_colour(rng, (0.05, 0.3), (0.3, 0.9))
-        cv2.rectangle(picture, corner.astype(int).tolist(), far.astype(int).tolist(), colour, -1)
-    return cv2.GaussianBlur(picture, (0, 0), size / 60)
+    light = 1 + rng.uniform(0.05, 0.25) * (np.cos(angle) * x + np.sin(angle) * y)
+    return np.clip(wall * light[..., None], 0, 255).astype(np.uint8)

@@ -117,7 +117,10 @@ def _decode_stream(
             if frame.is_corrupt:  # the decoder patched it up from its neighbours
                 problem = problem or f"frame {number} is damaged"
             if number in remaining:
-                picture = reformatter.reformat(frame, size, size, "rgb24", interpolation="BILINEAR")
+                # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
+                picture = reformatter.reformat(
+                    frame, size, size, "rgb24", interpolation="BILINEAR", threads=1
+                )
                 decoded[number] = picture.to_ndarray()
                 remaining.discard(number)
             number += 1

@@ -83,20 +83,17 @@ class TrainingStep:
 def predict_batch(
     recognizer: Recognizer, frames: Tensor | None, keypoints: Tensor | None, crops: int = 1
 ) -> dict[str, Tensor]:
-    """Probabilities of whole clips, averaged over their crops.
+    """Probabilities of every crop of whole clips.
 
     Args:
         frames, keypoints: raw clips, see `prepare_inputs`; the crops of a clip follow one another.
         crops: how many crops each clip has.
 
     Returns:
-        {head or ensemble: [B, N]}, rows summing to 1.
+        {head or ensemble: [B, crops, N]}, rows summing to 1; a clip's prediction is the mean over its crops.
     """
     recognizer.eval()
     config = recognizer.config
     inputs = prepare_inputs(frames, keypoints, config, [central_draw(config)])
     output = recognizer(channels_last(inputs))
-    return {
-        name: values.unflatten(0, (-1, crops)).mean(dim=1)
-        for name, values in predictions(output.logits).items()
-    }
+    return {name: values.unflatten(0, (-1, crops)) for name, values in predictions(output.logits).items()}

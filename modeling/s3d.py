@@ -47,7 +47,7 @@ class ConvBNReLU(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.bn(self.conv(x)))
+        return torch.relu_(self.bn(self.conv(x)))
 
 
 class SeparableConv(nn.Module):

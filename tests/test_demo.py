@@ -53,10 +53,10 @@ def test_summary_has_every_stage(summary: dict[str, Any]) -> None:
             for kind in ("per_instance", "per_class"):
                 shares = stage["accuracy"][setting][kind]
                 assert 0 <= shares["top_1"] <= shares["top_5"] == 1  # there are only three glosses
-            assert stage["evaluation_seconds"][setting] > 0
-            assert stage["evaluation_clips_per_second"][setting] > 0
         assert stage["training_seconds"] > 0
         assert stage["training_clips_per_second"] > 0
+        assert stage["evaluation_seconds"] > 0
+        assert stage["evaluation_clips_per_second"] > 0
     assert summary["final"] == {"stage": "nla_slr", **summary["stages"]["nla_slr"]}
 
 
@@ -146,7 +146,7 @@ def test_report_escapes_text(tmp_path: Path) -> None:
         "accuracy": accuracies,
         "training_seconds": 1.0,
         "training_clips_per_second": 1.0,
-        "evaluation_clips_per_second": {"1_crop": 1.0},
+        "evaluation_clips_per_second": 1.0,
     }
     hostile = "<script>&"
     clip = Filmstrip(hostile, hostile, np.zeros((8, 4, 4, 3), np.uint8), np.ones((8, 2, 2)), [(hostile, 1.0)])

@@ -156,7 +156,7 @@ def _stages(report: Report) -> str:
         ]
         cells = [_percent(share) for share in shares]
         cells += [f"{stage['training_seconds']:.0f} s", f"{stage['training_clips_per_second']:.0f}"]
-        cells.append(f"{stage['evaluation_clips_per_second']['1_crop']:.0f}")
+        cells.append(f"{stage['evaluation_clips_per_second']:.0f}")
         mark = ' class="final"' if name == report.summary["final"]["stage"] else ""
         rows.append(
             f"<tr{mark}><td>{escape(report.titles[name])}</td>"
@@ -173,7 +173,7 @@ def _stages(report: Report) -> str:
         + _table(heads, rows)
         + '<p class="note">Top-1 per instance with 1 and 3 crops; top-5 per instance and top-1 per class '
         "with 3 crops. Training time includes loading and the validation after every epoch; clips/s are "
-        "those of the training steps alone, and of the evaluation with 1 crop.</p>"
+        "those of the training steps alone, and of the evaluation with 3 crops.</p>"
     )
 
 

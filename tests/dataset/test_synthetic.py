@@ -112,8 +112,8 @@ def test_videos_match_keypoints_and_index(small_set: Path) -> None:
             points = keypoints.read(row["name"])
             assert len(pictures) == len(points) == int(row["frames"])
             assert FRAMES[0] <= len(points) <= FRAMES[1]
-            assert pictures[0].shape == (128, 128, 3)
-            assert keypoints.frame_size(row["name"]) == (128, 128)
+            assert pictures[0].shape == (96, 96, 3)
+            assert keypoints.frame_size(row["name"]) == (96, 96)
 
 
 def test_keypoints_are_plausible(small_set: Path) -> None:
@@ -139,7 +139,7 @@ def test_keypoints_lie_on_the_drawn_hand() -> None:
     signer = make_signer(rng, 128)
     green = np.zeros_like(signer.look.background) + np.array([0, 200, 0], np.uint8)
     look = dataclasses.replace(
-        signer.look, background=green, clothes=(0.0, 200.0, 0.0), pattern=None, skin=(200.0, 150.0, 150.0),
+        signer.look, background=green, clothes=(0.0, 200.0, 0.0), skin=(200.0, 150.0, 150.0),
         long_sleeves=True, hair_style="bald",
     )  # fmt: skip
     pictures, points = perform(dataclasses.replace(signer, look=look, image_noise=0.0), BY_GLOSS["big"], rng)

@@ -84,19 +84,26 @@ def test_a_complete_run_is_left_alone(project: Project) -> None:
 
 @pytest.mark.parametrize("launcher", ["torchrun", "launch"])
 def test_two_processes_train_to_the_losses_of_one(project: Project, launcher: str) -> None:
-    """In double precision the gradients agree to 1e-8 (test_distributed.py). In single precision sums are taken in
-    another order, BatchNorm over the 4 to 32 values a channel has in the last block of this tiny model amplifies
-    that to 1e-3 of the first loss, and each step adds to it; other clips, draws or mixing would differ by far more
-    than the 5 % allowed, as the losses of successive batches do."""
-    one = project.config("one", **FULL)
-    two = project.config("two", **FULL)
+    """From the clips on disk, in single precision: rounding of 1e-4 in the first loss, amplified from step to step
+    (test_distributed.py is the strict comparison). Up to 1.3e-2 was seen, and up to 5e-3 between one process with one
+    thread and the same with two; other clips, draws or mixing would change the losses by several per cent."""
+    changes = {
+        **FULL,
+        "loss__intra_modality_mixup__group_size": 7,
+        "model__rgb_size": 128,
+        "model__heatmap_size": 64,
+        "training__batch_size": 14,
+        "training__epochs": 3,
+        "evaluation__validation_split": None,
+    }
+    one, two = project.config("one", **changes), project.config("two", **changes)
     assert project.run("training.py", "--config", one).returncode == 0
     result = project.run("training.py", "--config", two, processes=2, launcher=launcher)
     assert result.returncode == 0, result.stderr
     a, b = ([line["loss"] for line in metrics(project.folder / name, "step")] for name in ("one", "two"))
-    assert len(a) == len(b) == 8
+    assert len(a) == len(b) == 3
     assert b[0] == pytest.approx(a[0], rel=1e-3)
-    assert b == pytest.approx(a, rel=5e-2)
+    assert b == pytest.approx(a, rel=2e-2)
 
 
 def test_two_processes_evaluate_to_the_figures_of_one(project: Project) -> None:

@@ -1,0 +1,55 @@
+"""Decoded frames kept on disk: a set that fits there is decoded once, not in every epoch of every run.
+
+Each video is one .npy file, named after the content of the video file and the frame size, so that it is never out
+of date and any number of processes and runs can share the folder.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from dataset.video import Decoded, count_frames, decode_video
+
+
+class FrameCache:
+    """Reads like `decode_video`, from `folder` where a video was decoded before.
+
+    Args:
+        folder: made when it is needed.
+        size: height and width of the frames, pixels.
+    """
+
+    def __init__(self, folder: Path, size: int):
+        self.folder, self.size = folder, size
+
+    def decode(self, content: bytes, indices: np.ndarray) -> Decoded:
+        """The frames of a video file at `indices`; a damaged video is decoded anew each time, and reported."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(content)
+        if not path.is_file():
+            count = count_frames(content)
+            whole = decode_video(content, np.arange(count), self.size) if count > indices.max() else None
+            if whole is None or whole.problem is not None:
+                return decode_video(content, indices, self.size)
+            self._keep(path, whole.frames)
+        return Decoded(np.load(path, mmap_mode="r")[indices])
+
+    def announcement(self, frames: int) -> str:
+        """One line about what so many frames will take on disk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        needed, free = frames * self.size**2 * 3, shutil.disk_usage(self.folder).free
+        return f"{self.folder}: decoded frames are kept here, {needed / 1e9:.2f} GB ({free / 1e9:.1f} GB are free)"
+
+    def _path(self, content: bytes) -> Path:
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        return self.folder / f"{digest}_{self.size}.npy"
+
+    def _keep(self, path: Path, frames: np.ndarray) -> None:
+        """Written beside and renamed, so that no process ever reads half a file."""
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.save(file, frames)
+        partial.replace(path)
