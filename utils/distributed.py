@@ -84,7 +84,11 @@ def start_processes(device: str) -> Processes:
 
 
 def stop_processes() -> None:
+    """Leave the group; every process must come here."""
     if dist.is_initialized():
+        # gloo's thread frees the tensors of the last collective, for which it needs Python's lock; taking the group
+        # down at that moment would hold the lock and wait for the thread. A barrier has no tensors and comes after.
+        dist.barrier()
         dist.destroy_process_group()
 
 

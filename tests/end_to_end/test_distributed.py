@@ -5,6 +5,7 @@ BatchNorms of a tiny network and Adam's division amplify that from step to step 
 do, from a start of 1e-4, in single precision.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,18 +92,18 @@ def compare() -> None:
     shared_losses, shared_model = train(processes)
     pairs = zip(model.state_dict().values(), shared_model.state_dict().values(), strict=True)
     weights = max(float((a - b).norm() / a.norm()) for a, b in pairs if a.is_floating_point())
-    stop_processes()
     differences = (shared_losses / losses - 1).abs()
-    print("differences", float(differences[0].max()), float(differences.max()), weights)
+    every = processes.gather((float(differences[0].max()), float(differences.max()), weights))
+    stop_processes()
+    if processes.is_main:
+        print(json.dumps([max(values) for values in zip(*every, strict=True)]))
 
 
 def test_two_processes_train_as_one(project: Project) -> None:
     result = project.run(str(Path(__file__).relative_to(Path(__file__).parents[2])), processes=2)
     assert result.returncode == 0, result.stderr
-    lines = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("differences")]
-    assert len(lines) == 2
-    for first, later, weights in lines:
-        assert float(first) < 1e-10 and float(later) < 1e-6 and float(weights) < 1e-5
+    first, later, weights = json.loads(result.stdout)
+    assert first < 1e-10 and later < 1e-6 and weights < 1e-5
 
 
 if __name__ == "__main__":
