@@ -102,7 +102,10 @@ def read_index(path: Path) -> list[Clip]:
     columns = rows[0].keys() if rows else []
     missing = [name for name in ("name", "gloss", "split", "video") if name not in columns]
     if missing:
-        raise UserError(f"{path}: needs the columns name,gloss,split,video; missing: {', '.join(missing)}")
+        hint = "; the separator must be a comma" if any(";" in str(name) for name in columns) else ""
+        raise UserError(
+            f"{path}: needs the columns name,gloss,split,video; missing: {', '.join(missing)}{hint}"
+        )
     return [_index_row(path, line, row) for line, row in enumerate(rows, start=2)]
 
 

@@ -5,8 +5,10 @@ the last frame that is wanted. Damage is reported, never hidden.
 """
 
 import io
+import itertools
 import os
 import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +62,19 @@ class FileSource:
 
 
 def count_frames(content: bytes) -> int:
-    """Number of frames of a video file: its packets, counted without decoding. 0 for a broken file."""
+    """Number of frames of a video file: its packets, but for those that an edit list cuts off, counted without
+    decoding. 0 for a broken file."""
     try:
         with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
-            return sum(1 for packet in container.demux(video=0) if packet.size)
+            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
     except (av.FFmpegError, IndexError):
         return 0
+
+
+def frame_rate(content: bytes) -> float:
+    """Frames per second of a video file; 25 where it does not say."""
+    with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
+        return float(container.streams.video[0].average_rate or 25)
 
 
 def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
@@ -85,8 +94,8 @@ def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
     try:
         with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
             problem = _decode_stream(container, wanted, size, decoded)
-    except (av.FFmpegError, IndexError) as error:
-        problem = f"cannot be decoded: {error}"
+    except av.FFmpegError as error:
+        problem = f"cannot be decoded: {error.strerror}"
     missing = [int(index) for index in wanted if index not in decoded]
     if missing and problem is None:
         problem = f"ends before frame {missing[0]}"
@@ -101,32 +110,88 @@ def _decode_stream(
     container: av.container.InputContainer, wanted: np.ndarray, size: int, decoded: dict[int, np.ndarray]
 ) -> str | None:
     """Decode packet by packet up to the last wanted frame; a damaged packet is noted and skipped."""
-    stream = container.streams.video[0]
-    stream.thread_count = 1
     reformatter = VideoReformatter()
     remaining = set(wanted.tolist())
     problem = None
+    for number, frame, damage in _walk(container):
+        problem = problem or damage
+        if frame is not None and number in remaining:
+            # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
+            picture = reformatter.reformat(frame, size, size, "rgb24", interpolation="BILINEAR", threads=1)
+            decoded[number] = _upright(picture.to_ndarray(), frame)
+            remaining.discard(number)
+        if not remaining:
+            break
+    return problem
+
+
+def _walk(
+    container: av.container.InputContainer,
+) -> Iterator[tuple[int, av.VideoFrame | None, str | None]]:
+    """Each frame of a video, packet by packet: its number, the frame (None if it cannot be decoded; the next one
+    takes its number), and what was wrong."""
+    if not container.streams.video:
+        yield 0, None, "has no video stream"
+        return
+    stream = container.streams.video[0]
+    stream.thread_count = 1
     number = 0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            problem = problem or f"frame {number} is damaged: {error}"
+            yield number, None, f"frame {number} is damaged: {error}"
             continue
         for frame in frames:
-            if frame.is_corrupt:  # the decoder patched it up from its neighbours
-                problem = problem or f"frame {number} is damaged"
-            if number in remaining:
-                # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
-                picture = reformatter.reformat(
-                    frame, size, size, "rgb24", interpolation="BILINEAR", threads=1
-                )
-                decoded[number] = picture.to_ndarray()
-                remaining.discard(number)
+            # A corrupt frame was patched up from its neighbours by the decoder.
+            yield number, frame, f"frame {number} is damaged" if frame.is_corrupt else None
             number += 1
-        if not remaining:
-            break
-    return problem
+
+
+def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """The picture as it is meant to be seen: phones store it lying and note the rotation beside it."""
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+class VideoFrames:
+    """The frames of a video file from `start` to `end`, one at a time, upright and in the size of the first.
+
+    Iterating gives uint8 RGB [H, W, 3], numbered as in `decode_video`. Afterwards `problem` says what was wrong with
+    the video, None if nothing.
+
+    Args:
+        content: the file, None if it is missing.
+        start, end: frame numbers, the end exclusive; None for the end of the video.
+    """
+
+    def __init__(self, content: bytes | None, start: int = 0, end: int | None = None):
+        self._content, self._start, self._end = content, start, end
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.problem = (
+            None if self._content else "is missing" if self._content is None else "is an empty file"
+        )
+        if not self._content:
+            return
+        reformatter = VideoReformatter()
+        size: tuple[int, int] | None = None
+        number = -1
+        try:
+            with av.open(io.BytesIO(self._content), "r", metadata_errors="ignore") as container:
+                for number, frame, damage in _walk(container):
+                    self.problem = self.problem or damage
+                    if frame is None or number < self._start:
+                        continue
+                    size = size or (frame.width, frame.height)
+                    picture = reformatter.reformat(frame, *size, "rgb24", threads=1)
+                    yield _upright(picture.to_ndarray(), frame)
+                    if number + 1 == self._end:
+                        return
+        except av.FFmpegError as error:
+            self.problem = f"cannot be decoded: {error.strerror}"
+        if self._end is not None or size is None:
+            self.problem = self.problem or f"ends before frame {max(number + 1, self._start)}"
 
 
 def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: int) -> Decoded:
@@ -136,7 +201,7 @@ def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: 
     picture: np.ndarray = np.zeros((size, size, 3), np.uint8)
     for index in sorted(contents):
         content = contents[index]
-        bgr = None if not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        bgr = _decode_image(content)
         if bgr is None:
             problem = problem or f"image of frame {index} is {'missing' if content is None else 'damaged'}"
         else:
@@ -145,3 +210,38 @@ def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: 
             picture = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         pictures[index] = picture
     return Decoded(np.stack([pictures[int(index)] for index in indices]), problem)
+
+
+class ImageFrames:
+    """The same from numbered image files.
+
+    Args:
+        read: the file of a frame, by its number; None if it is missing.
+        start, end: frame numbers, the end exclusive; None: up to the first missing file.
+    """
+
+    def __init__(self, read: Callable[[int], bytes | None], start: int = 0, end: int | None = None):
+        self._read, self._start, self._end = read, start, end
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.problem = None
+        picture: np.ndarray | None = None
+        for number in itertools.count(self._start):
+            content = None if number == self._end else self._read(number)
+            if content is None:
+                if number == self._start or (self._end is not None and number < self._end):
+                    self.problem = self.problem or f"image of frame {number} is missing"
+                return
+            bgr = _decode_image(content)
+            if bgr is not None:
+                picture = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            else:  # the one before stands in for it, as in `decode_images`
+                self.problem = self.problem or f"image of frame {number} is damaged"
+            if picture is not None:
+                yield picture
+
+
+def _decode_image(content: bytes | None) -> np.ndarray | None:
+    """uint8 BGR [H, W, 3], or None."""
+    return None if not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)

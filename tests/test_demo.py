@@ -185,6 +185,9 @@ def test_report_escapes_text(tmp_path: Path) -> None:
     )
     write_report(tmp_path / "report.html", report)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(
+        r"\{[a-z_]+[\[.:}]", page.partition("</style>")[2]
+    )  # no field of a template left over
     assert "<script" not in page
     assert page.count("&lt;script&gt;&amp;") > 10
     assert "1&nbsp;min 15&nbsp;s" in page

@@ -38,19 +38,19 @@ class _Origins(dict[str, str]):
         return self.get(path, self[""])
 
 
-def load_config(schema: type[T], path: Path, overrides: list[str] | None = None) -> T:
+def load_config(schema: type[T], path: Path | None, overrides: list[str] | None = None) -> T:
     """The configuration in a YAML file, its bases merged beneath it and `overrides` on top.
 
     Args:
         schema: the dataclass to fill.
-        path: the YAML file; `base:` in it is relative to it.
+        path: the YAML file; `base:` in it is relative to it. None for the overrides alone.
         overrides: `key.path=value`, the value in YAML.
 
     Raises:
         UserError: a file is missing or no YAML, a key is unknown, a value has the wrong type or is impossible.
     """
-    origins = _Origins({"": str(path)})
-    values = _read(path, origins, seen=[])
+    origins = _Origins({"": str(path or COMMAND_LINE)})
+    values = _read(path, origins, seen=[]) if path else {}
     for override in overrides or []:
         key, separator, text = override.partition("=")
         if not separator or not key:
@@ -98,7 +98,8 @@ def _read(path: Path, origins: _Origins, seen: list[Path]) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError:
-        raise UserError(f"{path}: no such configuration file") from None
+        named_by = f" (`base:` of {seen[-1]}, relative to that file)" if seen else ""
+        raise UserError(f"{path}: no such configuration file{named_by}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -312,7 +312,7 @@ def _closing(report: Report) -> str:
         f"<p><code>{escape(recognised['command'])}</code></p>"
         f"<p>The clip shows <b>{escape(recognised['gloss'])}</b> and was recognised as "
         f"<b>{escape(best['gloss'])}</b> with {_percent(best['probability'])}, in "
-        "{recognised['seconds']:.1f} s including the loading of the model.</p>"
+        f"{recognised['seconds']:.1f} s including the loading of the model (one crop).</p>"
         f'<p class="note">Seed {s["seed"]}. Rendering took {_duration(s["rendering_seconds"])}. '
         f"{escape(versions)}.</p>"
     )

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dataset.video import FileSource, count_frames, decode_images, decode_video
+from dataset.video import (
+    FileSource,
+    ImageFrames,
+    VideoFrames,
+    count_frames,
+    decode_images,
+    decode_video,
+    frame_rate,
+)
 from tests.conftest import SIDE, grey_of, number_of
 from utils.errors import UserError
 
@@ -201,3 +209,96 @@ def test_missing_and_broken_sources(tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(b"PK damaged")
     with pytest.raises(UserError, match=r"broken\.zip: not a zip file"):
         FileSource(tmp_path / "broken.zip")
+
+
+def cut_by_edit_list(content: bytes, frames: int) -> bytes:
+    """The same video without its first frames: they stay in the file, and an edit list skips them."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(content)) as source, av.open(out, "w", format="mp4") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                shift = round(frames / 25 / packet.time_base)
+                packet.stream, packet.pts, packet.dts = copy, packet.pts - shift, packet.dts - shift
+                target.mux(packet)
+    return out.getvalue()
+
+
+def test_frames_that_an_edit_list_cuts_off_do_not_count(mp4: Writer) -> None:
+    content = cut_by_edit_list(mp4(12), 2)
+    assert count_frames(content) == 10
+    decoded = decode_video(content, np.arange(10), SIDE)
+    assert decoded.problem is None and numbers(decoded.frames) == list(range(2, 12))
+
+
+def turned(content: bytes) -> bytes:
+    """The same video with a note that it is to be shown a quarter turn clockwise, as phones write it."""
+    matrix = content.index(b"tkhd") + 44
+    values = [0, 1 << 16, 0, -1 << 16, 0, 0, SIDE << 16, 0, 1 << 30]
+    return (
+        content[:matrix]
+        + b"".join(v.to_bytes(4, "big", signed=True) for v in values)
+        + content[matrix + 36 :]
+    )
+
+
+def test_a_video_recorded_lying_is_turned_upright() -> None:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        picture = np.zeros((32, 64, 3), np.uint8)
+        picture[:16, :32] = 255  # top left
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = turned(buffer.getvalue())
+    (whole,) = VideoFrames(content)
+    assert whole.shape == (64, 32, 3)
+    square = decode_video(content, np.array([0]), 32).frames[0]
+    for frame in (whole, square):
+        height, width = frame.shape[0] // 2, frame.shape[1] // 2
+        assert frame[:height, width:].mean() > 240 and frame[:height, :width].mean() < 15
+        assert frame[height:].mean() < 15
+
+
+def test_whole_videos_frame_by_frame(mp4: Writer) -> None:
+    frames = VideoFrames(mp4(9))
+    assert numbers(np.stack(list(frames))) == list(range(9)) and frames.problem is None
+    part = VideoFrames(mp4(9), start=2, end=5)
+    assert numbers(np.stack(list(part))) == [2, 3, 4] and part.problem is None
+    long = VideoFrames(mp4(9), start=7, end=12)
+    assert numbers(np.stack(list(long))) == [7, 8] and long.problem == "ends before frame 9"
+    assert frame_rate(mp4(9)) == 25
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "is missing"),
+        (b"", "is an empty file"),
+        (b"no video at all" * 20, "cannot be decoded: Invalid data"),
+    ],
+)
+def test_whole_videos_that_are_none(content: bytes | None, problem: str) -> None:
+    frames = VideoFrames(content)
+    assert list(frames) == []
+    assert frames.problem is not None and frames.problem.startswith(problem)
+
+
+def test_whole_clips_from_numbered_images() -> None:
+    def read(frame: int) -> bytes | None:
+        picture = np.full((6, 8, 3), grey_of(frame), np.uint8)
+        return cv2.imencode(".png", picture)[1].tobytes() if frame < 5 else None
+
+    frames = ImageFrames(read)
+    assert numbers(np.stack(list(frames))) == list(range(5)) and frames.problem is None
+    part = ImageFrames(read, 1, 3)
+    assert numbers(np.stack(list(part))) == [1, 2] and part.problem is None
+    long = ImageFrames(read, 3, 9)
+    assert numbers(np.stack(list(long))) == [3, 4] and long.problem == "image of frame 5 is missing"
+    damaged = ImageFrames(lambda frame: b"no image" if frame == 2 else read(frame))
+    assert numbers(np.stack(list(damaged))) == [0, 1, 1, 3, 4]
+    assert damaged.problem == "image of frame 2 is damaged"
+    nothing = ImageFrames(lambda frame: None)
+    assert list(nothing) == [] and nothing.problem == "image of frame 0 is missing"

@@ -160,7 +160,11 @@ def test_cross_checks_name_who_gave_the_value(tmp_path: Path) -> None:
 
 def test_missing_key_and_missing_files(tmp_path: Path) -> None:
     assert "name: missing" in refusal(tmp_path, "limit: 3")
-    assert "no such configuration file" in refusal(tmp_path, "base: nowhere.yaml\n")
+    message = refusal(tmp_path, "base: nowhere.yaml\n")
+    assert (
+        "nowhere.yaml: no such configuration file (`base:` of " in message
+        and "relative to that file" in message
+    )
     with pytest.raises(UserError, match="no such configuration file"):
         load_config(Outer, tmp_path / "nothing.yaml")
     with pytest.raises(UserError, match="no such configuration file"):
