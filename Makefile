@@ -1,12 +1,13 @@
 # make demo   the whole method on rendered signers, from nothing to a report (CPU, a few minutes)
 # make test   style, types and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
+# make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
 
 PYTHON ?= python3
 PARITY ?= tests/golden/open
 BIN := .venv/bin
 
-.PHONY: demo test parity
+.PHONY: demo test parity mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
@@ -25,6 +26,18 @@ parity: .venv/dev
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/dev: .venv/core requirements-dev.txt
+.venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt
 	$(BIN)/pip install --quiet -c requirements.txt -r requirements-dev.txt
+	touch $@
+
+MMPOSE := .venv-mmpose/bin/pip install --quiet
+
+mmpose: .venv-mmpose/ready
+
+.venv-mmpose/ready: requirements-mmpose.txt
+	$(PYTHON) -m venv .venv-mmpose
+	$(MMPOSE) -r requirements-mmpose.txt
+	MMCV_WITH_OPS=1 $(MMPOSE) --no-deps --no-build-isolation mmcv==2.1.0
+	$(MMPOSE) --no-deps mmpose==1.3.2 mmdet==3.2.0
+	$(MMPOSE) --no-build-isolation chumpy==0.70
 	touch $@

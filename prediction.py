@@ -44,7 +44,11 @@ def main() -> int:
         "--checkpoint", type=Path, help="file or run folder; default: the configuration's run"
     )
     parser.add_argument("--video", type=Path, help="recognise this clip instead of evaluating")
-    parser.add_argument("--keypoints", type=Path, help="its keypoints; default: looked up in data.keypoints")
+    parser.add_argument(
+        "--keypoints",
+        type=Path,
+        help="its keypoints, from gen_pose.py --video; default: those that data.keypoints has under the file name",
+    )
     parser.add_argument("--top_k", type=int, default=5, help="how many glosses to name")
     parser.add_argument("--json", action="store_true", help="print the recognised glosses as JSON")
     parser.add_argument(
@@ -53,6 +57,8 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. evaluation.batch_size=2")
     arguments = parser.parse_intermixed_args()
     config = load_config(Config, arguments.config, arguments.overrides)
+    if arguments.top_k < 1:
+        raise UserError("--top_k: must be at least 1")
     if arguments.video is not None:
         ranked = recognise(
             config, arguments.video, arguments.checkpoint, arguments.keypoints, arguments.eval_setting

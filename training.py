@@ -62,8 +62,13 @@ def train(config: Config) -> int:
     reader = ClipReader(config.data, clip_format(config.model))
     dataset = ClipDataset(clips, vocabulary, reader, crops=None)
     validation, validation_clips = None, []
-    if config.evaluation.validation_split is not None:
-        validation_clips = annotations.split(config.evaluation.validation_split)
+    if (split := config.evaluation.validation_split) is not None:
+        try:
+            validation_clips = annotations.split(split)
+        except UserError as error:
+            raise UserError(
+                f"evaluation.validation_split: {error}; name one of them, or null for none"
+            ) from None
         validation = Evaluator(config, validation_clips, vocabulary, reader, ["central"], processes)
     embeddings = gloss_embeddings(config, vocabulary)
 
@@ -90,7 +95,8 @@ def train(config: Config) -> int:
     optimizer = build_optimizer(recognizer, training)
     if checkpoint is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
-        log.print(f"continuing after step {run.state.step}")
+        complete = run.state.validated == training.epochs
+        log.print("already trained" if complete else f"continuing after step {run.state.step}")
     state = run.state
     log.start_at(state)
 

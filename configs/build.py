@@ -1,5 +1,6 @@
 """From a configuration to the objects it describes: language, network, clip format, starting weights."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from dataset.clips import ClipFormat
 from dataset.glosses import embedding_matrix
 from dataset.keypoints import keypoint_indices
 from modeling.config import ModelConfig
+from modeling.pose.config import PoseConfig
+from modeling.pose.estimator import Estimator
 from modeling.recognizer import Recognizer
 from modeling.weights import (
     PUBLISHED_PREFIX,
@@ -55,11 +58,13 @@ def load_initial_weights(model: Recognizer, config: Config) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
-        UserError: a file is missing or nothing in it fits.
+        UserError: a file is missing, or most of what it has for this model is of another shape.
     """
     reports = []
     if config.init.encoder is not None:
         path = checkpoint_path(Path(config.init.encoder))
+        if not path.is_file():
+            raise UserError(f"init.encoder: {path}: no such checkpoint; init.encoder=null starts at random")
         content = load_checkpoint(path)
         weights = encoder_weights(content.get("model", content), model)
         reports.append(load_matching(model, weights, str(path)))
@@ -69,9 +74,44 @@ def load_initial_weights(model: Recognizer, config: Config) -> list[LoadReport]:
         weights = stage_weights(load_checkpoint(path), model, frames)
         reports.append(load_matching(model, weights, str(path)))
     for report in reports:
-        if not report.loaded:
-            raise UserError(f"{report.source}: no tensor fits this model; is it the right file?")
+        if len(report.loaded) <= len(report.mismatched):
+            raise UserError(f"{report}; hardly anything fits this model (another width?)")
     return reports
+
+
+def build_estimator(config: PoseConfig, device: torch.device) -> Estimator:
+    """The keypoint estimator; each needs packages that the others do not.
+
+    Raises:
+        UserError: its package or a file of weights is missing, or does not fit.
+    """
+    if config.chosen == "mediapipe":
+        from modeling.pose.mediapipe_holistic import MediaPipeHolistic
+
+        return MediaPipeHolistic()
+
+    from modeling.pose.person import PersonDetector, PersonFinder, WholeFrame
+
+    person: PersonFinder = WholeFrame()
+    if config.detector is not None:
+        try:
+            person = PersonDetector(load_checkpoint(Path(config.detector)), device)
+        except RuntimeError as error:
+            raise UserError(f"{config.detector}: {' '.join(str(error).split())}") from None
+    assert config.checkpoint is not None  # the configuration makes sure
+    path = Path(config.checkpoint)
+    content = load_checkpoint(path)
+    name = f"{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    if config.chosen == "mmpose":
+        from modeling.pose.mmpose_model import MMPoseEstimator
+
+        return MMPoseEstimator(path, name, person, device, config.flip_test)
+
+    from modeling.pose.hrnet import HRNetEstimator, HRNetW48
+
+    model = HRNetW48()
+    model.load_mmpose(content.get("state_dict", content), str(path))
+    return HRNetEstimator(model, person, name, device, config.flip_test, config.batch_size, config.precision)
 
 
 def checkpoint_path(path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dataset.config import DataConfig
 from modeling.config import AugmentConfig, LossConfig, ModelConfig, TrainingConfig
+from modeling.pose.config import PoseConfig
 from utils.config import ConfigError
 
 
@@ -48,6 +49,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
@@ -59,3 +61,11 @@ class Config:
             raise ConfigError("data.keypoints", "missing; the model has keypoint streams")
         if self.loss.needs_language and self.data.word_embeddings is None:
             raise ConfigError("data.word_embeddings", "missing; the loss has language parts")
+
+
+@dataclass(frozen=True)
+class PoseOnly:
+    """What the keypoints of a single video need of a configuration."""
+
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -116,20 +116,19 @@ class ClipReader:
     def check(self, clips: list[Clip]) -> None:
         """Raise a `UserError` if a clip is missing from the videos or from the keypoints."""
         if self.source is not None:
-            missing = [clip for clip in clips if self._path(clip, self.config.first_frame) not in self.source]
+            missing = [clip for clip in clips if self._path(clip) not in self.source]
             if missing:
-                path = self._path(missing[0], self.config.first_frame)
+                path = self._path(missing[0])
                 raise UserError(f"{self.source.path}: {_some(missing, len(clips))}: no file {path!r}")
         if self.keypoints is not None:
             missing = [clip for clip in clips if clip.name not in self.keypoints]
             if missing:
-                raise UserError(f"{self.keypoints.path}: no keypoints for {_some(missing, len(clips))}")
+                raise UserError(
+                    f"{self.keypoints.path}: no keypoints for {_some(missing, len(clips))}; gen_pose.py finds them"
+                )
 
-    def _path(self, clip: Clip, frame: int) -> str:
-        return self.config.clip_path.format(name=clip.name, video=clip.video, frame=frame)
-
-    def _is_images(self) -> bool:
-        return "{frame" in self.config.clip_path
+    def _path(self, clip: Clip, frame: int = 0) -> str:
+        return self.config.path_of(clip.name, clip.video, frame)
 
     def length(self, clip: Clip, content: bytes | None) -> int:
         """Usable frames of a clip: as annotated, else counted in the video, else in the keypoints."""
@@ -148,7 +147,7 @@ class ClipReader:
     def video_frames(self, clips: list[Clip]) -> int:
         """Frames of all the videos that these clips are in: as annotated, else counted."""
         assert self.source is not None
-        videos = {self._path(clip, 0): clip for clip in clips}
+        videos = {self._path(clip): clip for clip in clips}
         return sum(
             clip.frames
             if clip.frames is not None and clip.start_frame is None and clip.end_frame is None
@@ -162,8 +161,8 @@ class ClipReader:
         The arrays of the result have the crops as their first axis.
         """
         content = None
-        if self.source is not None and not self._is_images():
-            content = self.source.read(self._path(clip, 0))
+        if self.source is not None and not self.config.is_images:
+            content = self.source.read(self._path(clip))
         length = self.length(clip, content)
         if crops is None:
             assert rng is not None
@@ -191,7 +190,7 @@ class ClipReader:
         assert self.source is not None
         images: dict[int, bytes | None] = {}
         for index in np.unique(indices):
-            path = self._path(clip, int(index) + self.config.first_frame)
+            path = self._path(clip, int(index))
             images[int(index)] = self.source.read(path) if path in self.source else None
         return decode_images(images, indices, size)
 

@@ -50,7 +50,7 @@ class DataConfig:
         for name in ("drop_last_frames", "workers", "first_frame"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, "must not be negative")
-        if self.frame_cache is not None and "{frame" in self.clip_path:
+        if self.frame_cache is not None and self.is_images:
             raise ConfigError("frame_cache", "is for video files, not for numbered images")
         if not 0 <= self.max_damaged_share <= 1:
             raise ConfigError("max_damaged_share", "must be between 0 and 1")
@@ -60,3 +60,12 @@ class DataConfig:
             raise ConfigError(
                 "clip_path", "may hold {name}, {video} and {frame} (e.g. {frame:04d})"
             ) from None
+
+    @property
+    def is_images(self) -> bool:
+        """Whether a clip is a series of numbered images rather than a video file."""
+        return "{frame" in self.clip_path
+
+    def path_of(self, name: str, video: str, frame: int = 0) -> str:
+        """Where a clip, or one of its images, lies inside `videos`; `frame` counts from 0."""
+        return self.clip_path.format(name=name, video=video, frame=frame + self.first_frame)

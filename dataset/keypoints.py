@@ -6,8 +6,9 @@ order; x and y in pixels of the raw frame, then the confidence.
 """
 
 import json
+import pickle
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -92,7 +93,10 @@ class PickledKeypoints:
 
 
 class SafetensorsKeypoints:
-    """Our format: memory-mapped, one array a clip. Written by `write_keypoints`."""
+    """Our format: memory-mapped, one array a clip. Written by `write_keypoints`.
+
+    estimator: name and version of what found the keypoints. problems: what was wrong with clips, by name.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -105,22 +109,31 @@ class SafetensorsKeypoints:
         except (SafetensorError, KeyError, ValueError) as error:
             raise UserError(f"{path}: not a keypoint store of this project: {error}") from error
         self.estimator = f"{metadata['estimator']} {metadata['estimator_version']}"
-        self._names = frozenset(self._file.keys())
+        self.problems: dict[str, str] = metadata.get("problems", {})
+        self.names = frozenset(self._file.keys())
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self.names
 
     def read(self, name: str) -> np.ndarray:
         return _checked(self._file.get_tensor(name), self.path, name)
 
-    def frame_size(self, name: str) -> tuple[int, int] | None:
+    def frame_size(self, name: str) -> tuple[int, int]:
         width, height = self._sizes[name]
         return width, height
 
 
 def open_keypoints(path: Path) -> KeypointStore:
-    """The store at `path`, its format chosen by the suffix (.safetensors, or .pkl / .pickle / .gz)."""
-    return SafetensorsKeypoints(path) if path.suffix == ".safetensors" else PickledKeypoints(path)
+    """The store at `path`, its format chosen by the suffix (.safetensors, or .pkl / .pickle / .gz).
+
+    Raises:
+        UserError: there is no such file, or it is none of these.
+    """
+    if path.suffix == ".safetensors":
+        return SafetensorsKeypoints(path)
+    if path.is_file() and path.suffix not in (".pkl", ".pickle", ".gz"):
+        raise UserError(f"{path}: not a keypoint file; expected .safetensors, .pkl, .pickle or .gz")
+    return PickledKeypoints(path)
 
 
 def write_keypoints(
@@ -129,16 +142,41 @@ def write_keypoints(
     frame_sizes: dict[str, tuple[int, int]],
     estimator: str,
     estimator_version: str,
+    problems: dict[str, str] | None = None,
 ) -> None:
-    """Write our store: float [frames, 133, 3] a clip; `frame_sizes` gives (width, height) of its raw frames."""
-    metadata = {
+    """Write our store.
+
+    Args:
+        keypoints: float [frames, 133, 3] a clip.
+        frame_sizes: (width, height) of each clip's raw frames.
+        estimator, estimator_version: what found them.
+        problems: what was wrong with a clip, for those that have something.
+    """
+    metadata: dict[str, Any] = {
         "estimator": estimator,
         "estimator_version": estimator_version,
         "frame_sizes": {name: list(frame_sizes[name]) for name in sorted(keypoints)},
     }
+    if problems:
+        metadata["problems"] = {name: problems[name] for name in sorted(problems)}
     arrays = {name: np.ascontiguousarray(_checked(keypoints[name], path, name)) for name in sorted(keypoints)}
     partial = path.with_name(path.name + ".partial")
     # One entry: safetensors writes several in an order that changes from process to process.
     save_file(arrays, str(partial), metadata={"keypoints": json.dumps(metadata)})
     partial.chmod(0o644)
+    partial.replace(path)
+
+
+def write_published_keypoints(path: Path, store: SafetensorsKeypoints, side: int) -> None:
+    """Write a store in the published format, in pixels of frames of side x side, which that format implies."""
+    arrays = {}
+    for name in sorted(store.names):
+        width, height = store.frame_size(name)
+        scale = np.array([side / width, side / height, 1.0])
+        arrays[name] = (store.read(name) * scale).astype(np.float32)
+    content = pickle.dumps(arrays, protocol=3)
+    # numpy 1, which the published code runs on, knows arrays under their old module name only.
+    content = content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
     partial.replace(path)

@@ -6,6 +6,7 @@ single process. gloo on CPU, nccl on CUDA.
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -57,11 +58,12 @@ class Processes:
             dist.barrier()
 
 
-def start_processes(device: str) -> Processes:
+def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
     """Join the process group the launcher announced, if any.
 
     Args:
         device: `auto` (CUDA if there is one), `cpu` or `cuda`.
+        timeout: how long processes wait for one another; None: as long as torch thinks right.
 
     Raises:
         UserError: CUDA was asked for and there is none.
@@ -79,7 +81,7 @@ def start_processes(device: str) -> Processes:
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)
     if count > 1:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timeout)
     return Processes(rank, count, place)
 
 

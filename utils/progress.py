@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from utils.checkpoint import TrainState
 from utils.metrics import Accuracy
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class StopSignal:
@@ -84,6 +86,8 @@ class RunLog:
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         partial.replace(path)
         self._metrics = path.open("a")
+        from torch.utils.tensorboard import SummaryWriter  # needed by training alone
+
         self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=state.step + 1)
 
     def progress(self, total: int, done: int) -> "tqdm[Any]":

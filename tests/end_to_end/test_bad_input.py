@@ -49,6 +49,8 @@ def test_missing_file(project: Project, key: str) -> None:
 def test_missing_earlier_stage(project: Project) -> None:
     config = project.config("c", init__stages=["runs/rgb"])
     assert "runs/rgb: no such checkpoint" in refused(project, "training.py", "--config", config)
+    line = refused(project, "training.py", "--config", project.config("d", init__encoder="s3d.pt"))
+    assert "s3d.pt: no such checkpoint; init.encoder=null starts at random" in line
 
 
 def _without_clip(data: Path) -> None:
@@ -84,7 +86,10 @@ def _without_dev(data: Path) -> None:
         (_without_clip, "no file"),
         (_without_keypoints, "no keypoints for 1 of"),
         (_without_word, "no word vector for 1 of"),
-        (_without_dev, "the dev split has no clips"),
+        (
+            _without_dev,
+            "evaluation.validation_split: the dev split has no clips; the annotations have: test, train;",
+        ),
     ],
 )
 def test_incomplete_data(project: Project, damage: Callable[[Path], None], message: str) -> None:
@@ -105,6 +110,14 @@ def test_checkpoint_of_another_vocabulary(project: Project) -> None:
     content["vocabulary"] = ["other", *content["vocabulary"][1:]]
     torch.save(content, best)
     assert "glosses which are not the" in refused(project, "prediction.py", "--config", config)
+
+
+def test_starting_weights_of_another_width(project: Project) -> None:
+    assert project.run("training.py", "--config", project.config("a", training__epochs=1)).returncode == 0
+    config = project.config("b", model__width=0.25, init__encoder=str(project.folder / "a"))
+    assert "hardly anything fits this model (another width?)" in refused(
+        project, "training.py", "--config", config
+    )
 
 
 def test_nothing_trained_yet(project: Project) -> None:

@@ -1,0 +1,122 @@
+"""Around the extraction of keypoints: whole clips in their own size, and a store that grows clip by clip."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from dataset.annotations import Clip
+from dataset.config import DataConfig
+from dataset.keypoints import SafetensorsKeypoints, write_keypoints
+from dataset.video import FileSource, ImageFrames, VideoFrames, count_frames
+from utils.errors import UserError
+
+
+class RawClips:
+    """The clips of a data set as they were recorded.
+
+    Raises:
+        UserError: the configuration names no videos, or they are not there.
+    """
+
+    def __init__(self, config: DataConfig):
+        if config.videos is None:
+            raise UserError("data.videos: missing; keypoints are found in videos")
+        self.config, self.source = config, FileSource(Path(config.videos))
+
+    def frames(self, clip: Clip) -> VideoFrames | ImageFrames:
+        """All frames of a clip; a missing file shows as a problem once they are read."""
+        start, end = clip.start_frame or 0, clip.end_frame
+        if not self.config.is_images:
+            return VideoFrames(self._content(clip), start, end)
+        if end is None and clip.frames is not None:
+            end = start + clip.frames
+        return ImageFrames(lambda frame: self._content(clip, frame), start, end)
+
+    def length(self, clip: Clip) -> int:
+        """About how many frames a clip has, to divide the work: as annotated, else counted in the video."""
+        if clip.end_frame is not None:
+            return clip.end_frame - (clip.start_frame or 0)
+        if clip.frames is not None or self.config.is_images:
+            return clip.frames or 0
+        return max(0, count_frames(self._content(clip) or b"") - (clip.start_frame or 0))
+
+    def _content(self, clip: Clip, frame: int = 0) -> bytes | None:
+        path = self.config.path_of(clip.name, clip.video, frame)
+        return self.source.read(path) if path in self.source else None
+
+
+class KeypointParts:
+    """A keypoint store in the making.
+
+    Each clip that is done is at once a file of its own in `<store>.parts`, so that a run that is killed loses no more
+    than the clips in flight. `merge` makes them the store, together with what it held before.
+
+    Args:
+        store: the .safetensors file to make or to extend.
+        estimator, version: what finds the keypoints.
+
+    Raises:
+        UserError: the store, or what an earlier run left, is of another estimator.
+    """
+
+    def __init__(self, store: Path, estimator: str, version: str):
+        self.store, self.folder = store, store.with_name(store.name + ".parts")
+        self._estimator, self._version = estimator, version
+        self._names: frozenset[str] = frozenset()
+        if store.is_file():
+            self._names = self._ours(store).names
+        for part in sorted(self.folder.glob("*.safetensors"))[:1]:
+            self._ours(part)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a clip is done."""
+        return name in self._names or self._part(name).is_file()
+
+    def keep(
+        self, name: str, keypoints: np.ndarray, frame_size: tuple[int, int], problem: str | None
+    ) -> None:
+        """Keep the keypoints [frames, 133, 3] of a clip."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(
+            self._part(name), {name: keypoints}, {name: frame_size}, {name: problem} if problem else {}
+        )
+
+    def merge(self) -> None:
+        """Make all clips that are done the store; needs the memory of all their keypoints."""
+        parts = sorted(self.folder.glob("*.safetensors"))
+        if not parts:
+            return
+        keypoints: dict[str, np.ndarray] = {}
+        sizes: dict[str, tuple[int, int]] = {}
+        problems: dict[str, str] = {}
+        for path in [self.store, *parts] if self.store.is_file() else parts:
+            part = self._ours(path)
+            problems |= part.problems
+            for name in part.names:
+                keypoints[name], sizes[name] = part.read(name), part.frame_size(name)
+        self._write(self.store, keypoints, sizes, problems)
+        shutil.rmtree(self.folder)
+
+    def _part(self, name: str) -> Path:
+        """Clip names may hold what file names may not."""
+        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.safetensors"
+
+    def _write(
+        self,
+        path: Path,
+        keypoints: dict[str, np.ndarray],
+        sizes: dict[str, tuple[int, int]],
+        problems: dict[str, str],
+    ) -> None:
+        write_keypoints(path, keypoints, sizes, self._estimator, self._version, problems)
+
+    def _ours(self, path: Path) -> SafetensorsKeypoints:
+        store = SafetensorsKeypoints(path)
+        if store.estimator != f"{self._estimator} {self._version}":
+            raise UserError(
+                f"{path}: holds keypoints of '{store.estimator}', not of '{self._estimator} {self._version}'; "
+                "name another file with --out, or remove it"
+            )
+        return store
