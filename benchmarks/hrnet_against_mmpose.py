@@ -1,13 +1,16 @@
 """Does our HRNet give the keypoints of mmpose? The same random weights, the same videos.
 
-    .venv-mmpose/bin/python -m benchmarks.hrnet_against_mmpose weights runs/pose/random.pth
+    .venv-mmpose/bin/python -m benchmarks.hrnet_against_mmpose weights runs/pose/random.pth PICTURE
     .venv-mmpose/bin/python -m benchmarks.hrnet_against_mmpose keypoints mmpose runs/pose/random.pth A FILE...
     .venv-mmpose/bin/python -m benchmarks.hrnet_against_mmpose keypoints hrnet  runs/pose/random.pth B FILE...
     .venv-mmpose/bin/python -m benchmarks.hrnet_against_mmpose compare A B
 
-A and B are .safetensors files; FILE is a video or a picture. `keypoints` takes --no-flip and --double. A random
-network has no clear peaks: the refinement of a few points magnifies rounding, which double precision makes visible.
-Everything runs in mmpose's environment, since OpenCV 5 cuts the crops out with slightly different rounding than 4.
+A and B are .safetensors files; FILE is a video or a picture. `keypoints` takes --no-flip, and --plainly: frame by
+frame in mmpose's memory layout, where the heatmaps of `hrnet` equal mmpose's bit for bit. In batches and channels-last
+they are rounded differently, and where two maxima are equally high either may win.
+Everything runs in mmpose's environment, since OpenCV 5 cuts the crops out with slightly different rounding than 4. Like
+trained ones, the random heatmaps are positive in few places; the refinement of a maximum in a plain of noise would
+magnify every rounding.
 """
 
 import argparse
@@ -23,12 +26,20 @@ from configs.build import build_estimator
 from dataset.keypoints import SafetensorsKeypoints, write_keypoints
 from dataset.video import VideoFrames
 from modeling.pose.config import EstimatorName, PoseConfig
+from modeling.pose.hrnet import HRNetW48
+from modeling.pose.top_down import crop_around, cut_out
 
 MAX_FRAMES = 16  # of each video
 
 
-def save_random_weights(path: Path) -> None:
-    """A checkpoint of mmpose's own model with random weights and BatchNorm statistics."""
+POSITIVE = 0.01  # share of each heatmap
+
+
+def save_random_weights(path: Path, picture: Path) -> None:
+    """A checkpoint of mmpose's own model with random weights and BatchNorm statistics.
+
+    The bias of each heatmap is set so that it is positive in few places of the picture.
+    """
     import mmpose
     from mmengine.config import Config
     from mmpose.apis import init_model
@@ -45,7 +56,14 @@ def save_random_weights(path: Path) -> None:
         elif name.endswith("running_var"):
             value.uniform_(0.5, 2)
     torch.nn.init.normal_(model.head.final_layer.weight, std=0.1)
-    torch.nn.init.normal_(model.head.final_layer.bias, std=0.1)
+    torch.nn.init.zeros_(model.head.final_layer.bias)
+    (frame,) = frames_of(picture)
+    seen = cut_out(frame, crop_around(np.array([0, 0, frame.shape[1], frame.shape[0]])))
+    ours = HRNetW48().eval()
+    ours.load_mmpose(model.state_dict(), "random weights")
+    with torch.no_grad():
+        heatmaps = ours(torch.from_numpy(seen)[None].permute(0, 3, 1, 2))
+        model.head.final_layer.bias.copy_(-heatmaps.flatten(2)[0].quantile(1 - POSITIVE, dim=1))
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": model.state_dict()}, path)
     print(f"{path}: {len(model.state_dict())} tensors")
@@ -58,23 +76,16 @@ def frames_of(path: Path) -> list[np.ndarray]:
     return [frame for frame, _ in zip(VideoFrames(path.read_bytes()), range(MAX_FRAMES), strict=False)]
 
 
-def use_double_precision(estimator: Any) -> None:
-    """Of the network; both decode the heatmaps in single precision."""
-    if estimator.name.startswith("mmpose"):
-        estimator.model.head.double()
-        estimator.model.backbone.double().register_forward_pre_hook(lambda _, x: (x[0].double(),))
-    else:
-        estimator.model.double()
-
-
 def find_keypoints(
-    name: EstimatorName, checkpoint: str, out: Path, files: list[Path], flip: bool, double: bool
+    name: EstimatorName, checkpoint: str, out: Path, files: list[Path], flip: bool, plainly: bool
 ) -> None:
-    estimator = build_estimator(
-        PoseConfig(estimator=name, checkpoint=checkpoint, flip_test=flip), torch.device("cpu")
+    config = PoseConfig(
+        estimator=name, checkpoint=checkpoint, flip_test=flip, batch_size=1 if plainly else 16
     )
-    if double:
-        use_double_precision(estimator)
+    estimator: Any = build_estimator(config, torch.device("cpu"))
+    if plainly:
+        estimator.model.to(memory_format=torch.contiguous_format)
+        estimator.model.register_forward_pre_hook(lambda _, pictures: (pictures[0].contiguous(),))
     keypoints, sizes, seconds = {}, {}, 0.0
     for path in files:
         frames = frames_of(path)
@@ -105,22 +116,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("weights").add_argument("out", type=Path)
+    weights = commands.add_parser("weights")
+    weights.add_argument("out", type=Path)
+    weights.add_argument("picture", type=Path)
     keypoints = commands.add_parser("keypoints")
     keypoints.add_argument("estimator", choices=get_args(EstimatorName))
     keypoints.add_argument("checkpoint")
     keypoints.add_argument("out", type=Path)
     keypoints.add_argument("files", type=Path, nargs="+")
     keypoints.add_argument("--no-flip", action="store_true")
-    keypoints.add_argument("--double", action="store_true")
+    keypoints.add_argument("--plainly", action="store_true")
     both = commands.add_parser("compare")
     both.add_argument("first", type=Path)
     both.add_argument("second", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "weights":
-        save_random_weights(arguments.out)
+        save_random_weights(arguments.out, arguments.picture)
     elif arguments.command == "keypoints":
-        options = (not arguments.no_flip, arguments.double)
+        options = (not arguments.no_flip, arguments.plainly)
         find_keypoints(arguments.estimator, arguments.checkpoint, arguments.out, arguments.files, *options)
     else:
         compare(arguments.first, arguments.second)
