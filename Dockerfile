@@ -3,7 +3,7 @@
 FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 
 RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 python3-venv make \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 python3-venv make libgl1 libglib2.0-0t64 \
  && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /workspace

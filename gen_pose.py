@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from modeling.pose.estimator import Estimator
     from utils.distributed import Processes
 
-INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(
@@ -107,9 +105,7 @@ def extract_data_set(config: Config, store: Path, split: "Split | None", pickle:
     estimator = build_estimator(config.pose, processes.device)
     parts = KeypointParts(store, estimator.name, estimator.version)
     waiting = [(raw.length(clip), clip) for clip in clips if clip.name not in parts]
-    waiting.sort(
-        key=lambda item: (-item[0], item[1].name)
-    )  # longest first, so that all processes end together
+    waiting.sort(key=lambda item: (-item[0], item[1].name))  # longest first: all processes end together
     processes.barrier()  # nobody may write before all have looked
     if processes.is_main:
         print(
@@ -117,11 +113,7 @@ def extract_data_set(config: Config, store: Path, split: "Split | None", pickle:
             f"with {estimator.name} {estimator.version}, {processes.count} process(es) on {processes.device.type}",
             flush=True,
         )
-    try:
-        lost = extract_clips(raw, estimator, parts, waiting[processes.rank :: processes.count], processes)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
-        return INTERRUPTED
+    lost = extract_clips(raw, estimator, parts, waiting[processes.rank :: processes.count], processes)
     problems = {name: problem for part in processes.gather(lost) for name, problem in part.items()}
     if processes.is_main:
         parts.merge()
@@ -151,16 +143,15 @@ def extract_clips(
 
     lost: dict[str, str] = {}
     with progress_bar(sum(length for length, _ in work), 0, "frame", processes.is_main) as progress:
-        for length, clip in work:
+        for _, clip in work:
             frames = raw.frames(clip)
-            keypoints, size = estimate_clip(estimator, frames)
+            keypoints, size = estimate_clip(estimator, frames, progress.update)
             if frames.problem is not None:
                 progress.write(f"{clip.name} ({clip.video}) {frames.problem}", file=sys.stderr)
             if len(keypoints):
                 parts.keep(clip.name, keypoints, size, frames.problem)
             else:
                 lost[clip.name] = frames.problem or "has no frames"
-            progress.update(length)
     return lost
 
 
@@ -169,10 +160,11 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     from configs.build import build_estimator
     from dataset.keypoint_summary import summarise_keypoints
     from dataset.keypoints import write_keypoints
-    from dataset.video import VideoFrames, frame_rate
+    from dataset.video import VideoFrames, count_frames, frame_rate
     from modeling.pose.estimator import estimate_clip
     from utils.distributed import start_processes
     from utils.overlay import write_overlay
+    from utils.progress import progress_bar
 
     if not video.is_file():
         raise UserError(f"{video}: no such video")
@@ -182,7 +174,8 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     estimator = build_estimator(settings.pose, start_processes(settings.runtime.device).device)
     frames = VideoFrames(content)
     started = time.perf_counter()
-    keypoints, size = estimate_clip(estimator, frames)
+    with progress_bar(count_frames(content), 0, "frame", shown=True) as progress:
+        keypoints, size = estimate_clip(estimator, frames, progress.update)
     if not len(keypoints):
         raise UserError(f"{video}: {frames.problem}")
     rate = len(keypoints) / (time.perf_counter() - started)
@@ -193,6 +186,7 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     )
     print(f"{out}: {summarise_keypoints([keypoints])}; {rate:.1f} frames/s with {estimator.name}")
     if overlay is not None:
+        overlay.parent.mkdir(parents=True, exist_ok=True)
         write_overlay(overlay, VideoFrames(content), keypoints, frame_rate(content))
         print(f"{overlay}: the keypoints drawn over the video")
     if frames.problem:

@@ -30,6 +30,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str
     assert captured.err == "error: clips.csv: no such file\n" and captured.out == ""
 
 
+def test_an_interruption_is_one_word_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as exit:
+        run_entry_point(main)
+    assert exit.value.code == 130 and capsys.readouterr().err == "stopped\n"
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     def main() -> int:
         raise ValueError("defect")

@@ -13,10 +13,16 @@ class UserError(Exception):
 
 
 def run_entry_point(main: Callable[[], int]) -> None:
-    """Run `main` and exit with its status; a `UserError` becomes one line on stderr and exit code 2."""
+    """Run `main` and exit with its status.
+
+    A `UserError` becomes one line on stderr and exit code 2; Ctrl-C, where `main` leaves it, exit code 130.
+    """
     try:
         status = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        status = 130
     sys.exit(status)

@@ -1,7 +1,7 @@
 """What every keypoint estimator does: frames in, 133 COCO-WholeBody keypoints a frame out."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -35,10 +35,13 @@ class Estimator(Protocol):
         ...
 
 
-def estimate_clip(estimator: Estimator, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, tuple[int, int]]:
+def estimate_clip(
+    estimator: Estimator, frames: Iterable[np.ndarray], count: Callable[[int], object]
+) -> tuple[np.ndarray, tuple[int, int]]:
     """The keypoints of a whole clip, float32 [frames, 133, 3], and the (width, height) of its frames.
 
-    Frames are produced, that is decoded, in a thread while earlier ones are estimated.
+    Frames are produced, that is decoded, in a thread while earlier ones are estimated. `count(1)` is called after
+    each frame.
     """
     size = (0, 0)
 
@@ -48,7 +51,10 @@ def estimate_clip(estimator: Estimator, frames: Iterable[np.ndarray]) -> tuple[n
             size = (frame.shape[1], frame.shape[0])
             yield frame
 
-    found = list(estimator.estimate(read_ahead(noting_size(), READ_AHEAD)))
+    found = []
+    for keypoints in estimator.estimate(read_ahead(noting_size(), READ_AHEAD)):
+        found.append(keypoints)
+        count(1)
     return np.array(found, np.float32).reshape(-1, NUM_KEYPOINTS, 3), size
 
 
