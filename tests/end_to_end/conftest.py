@@ -93,6 +93,15 @@ def project(tmp_path: Path, signs: Path) -> Project:
     return Project(tmp_path, signs)
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, signs: Path) -> Path:
+    """The run folder of a model trained for one epoch as `Project.config` says; not to be changed."""
+    project = Project(tmp_path_factory.mktemp("trained"), signs)
+    result = project.run("training.py", "--config", project.config("run", training__epochs=1))
+    assert result.returncode == 0, result.stderr
+    return project.folder / "run"
+
+
 TINY = SignSetConfig(
     glosses=7,
     train_signers=2,

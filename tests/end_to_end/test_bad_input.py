@@ -102,9 +102,9 @@ def test_incomplete_data(project: Project, damage: Callable[[Path], None], messa
     assert not (project.folder / "c").exists()  # refused before anything was written
 
 
-def test_checkpoint_of_another_vocabulary(project: Project) -> None:
-    config = project.config("run", training__epochs=1)
-    assert project.run("training.py", "--config", config).returncode == 0
+def test_checkpoint_of_another_vocabulary(project: Project, trained: Path) -> None:
+    config = project.config("run")
+    shutil.copytree(trained, project.folder / "run")
     best = project.folder / "run" / "best.pt"
     content = torch.load(best, weights_only=True)
     content["vocabulary"] = ["other", *content["vocabulary"][1:]]
@@ -112,9 +112,8 @@ def test_checkpoint_of_another_vocabulary(project: Project) -> None:
     assert "glosses which are not the" in refused(project, "prediction.py", "--config", config)
 
 
-def test_starting_weights_of_another_width(project: Project) -> None:
-    assert project.run("training.py", "--config", project.config("a", training__epochs=1)).returncode == 0
-    config = project.config("b", model__width=0.25, init__encoder=str(project.folder / "a"))
+def test_starting_weights_of_another_width(project: Project, trained: Path) -> None:
+    config = project.config("c", model__width=0.25, init__encoder=str(trained))
     assert "hardly anything fits this model (another width?)" in refused(
         project, "training.py", "--config", config
     )
