@@ -57,12 +57,16 @@ def main() -> int:
     if arguments.video is not None:
         if arguments.out is None:
             raise UserError("--out: missing; name the .safetensors file for the keypoints of the video")
+        if arguments.split is not None or arguments.format != "safetensors":
+            raise UserError("--split and --format: are for data sets, not for --video")
         settings: PoseOnly | Config
         if arguments.config is None:
             settings = load_config(PoseOnly, None, overrides)
         else:
             settings = load_config(Config, arguments.config, overrides)
         return extract_video(settings, arguments.video, arguments.out, arguments.overlay)
+    if arguments.overlay is not None:
+        raise UserError("--overlay: is for one video; give --video")
     if arguments.config is None:
         raise UserError("--config or --video: give one of them; --help shows how")
     config = load_config(Config, arguments.config, overrides)
@@ -159,7 +163,7 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     """Find the keypoints of one video file; returns the exit code."""
     from configs.build import build_estimator
     from dataset.keypoint_summary import summarise_keypoints
-    from dataset.keypoints import write_keypoints
+    from dataset.keypoints import SafetensorsKeypoints, write_keypoints
     from dataset.video import VideoFrames, count_frames, frame_rate
     from modeling.pose.estimator import estimate_clip
     from utils.distributed import start_processes
@@ -170,6 +174,10 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
         raise UserError(f"{video}: no such video")
     if out.suffix != ".safetensors":
         raise UserError(f"{out}: the file for the keypoints must end in .safetensors")
+    if out.exists() and SafetensorsKeypoints(out).names != {video.stem}:
+        raise UserError(f"{out}: is there already and holds other clips; name another file")
+    if overlay is not None and (overlay.suffix != ".mp4" or overlay.resolve() == video.resolve()):
+        raise UserError(f"{overlay}: the overlay must be another file than the video and end in .mp4")
     content = video.read_bytes()
     estimator = build_estimator(settings.pose, start_processes(settings.runtime.device).device)
     frames = VideoFrames(content)

@@ -291,7 +291,10 @@ def recognise(
     clip = Clip(video.stem, "", "test", video.name)
     crops = EVAL_SETTINGS[setting]
     reader = ClipReader(data, clip_format(model.recognizer.config))
-    reader.check([clip])
+    try:
+        reader.check([clip])
+    except UserError as error:
+        raise UserError(f"{error}" if keypoints is not None else f"{error}; or give --keypoints") from None
     sample = reader.read(clip, crops, rng=None)
     if sample.problem is not None:
         raise UserError(f"{video}: {sample.problem}")

@@ -124,7 +124,8 @@ class ClipReader:
             missing = [clip for clip in clips if clip.name not in self.keypoints]
             if missing:
                 raise UserError(
-                    f"{self.keypoints.path}: no keypoints for {_some(missing, len(clips))}; gen_pose.py finds them"
+                    f"{self.keypoints.path}: no keypoints for {_some(missing, len(clips))}; "
+                    "find them with gen_pose.py, or take the clips out of the annotations"
                 )
 
     def _path(self, clip: Clip, frame: int = 0) -> str:

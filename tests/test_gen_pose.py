@@ -175,6 +175,13 @@ def test_one_video_with_its_overlay(tmp_path: Path, clip_set: Path, monkeypatch:
     assert SafetensorsKeypoints(out).read("c0").shape == (9, 133, 3)
     with av.open(str(overlay)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 9
+    before = video.read_bytes()
+    with pytest.raises(UserError, match=r"the overlay must be another file than the video"):
+        run(monkeypatch, "--video", video, "--out", out, "--overlay", video)
+    assert video.read_bytes() == before
+    with pytest.raises(UserError, match=r"c0\.safetensors: is there already and holds other clips"):
+        run(monkeypatch, "--video", video.with_name("c1.mp4"), "--out", out)
+    assert run(monkeypatch, "--video", video, "--out", out) == 0  # its own may be made anew
 
 
 @pytest.mark.parametrize(
@@ -182,6 +189,11 @@ def test_one_video_with_its_overlay(tmp_path: Path, clip_set: Path, monkeypatch:
     [
         ([], "--config or --video: give one of them"),
         (["--video", "x.mp4"], "--out: missing"),
+        (
+            ["--video", "x.mp4", "--out", "k.safetensors", "--format", "pickle"],
+            "--split and --format: are for data sets",
+        ),
+        (["--config", "c.yaml", "--overlay", "o.mp4"], "--overlay: is for one video"),
         (["--video", "x.mp4", "--out", "k.safetensors"], "x.mp4: no such video"),
         (
             ["--video", __file__, "--out", "k.pkl"],

@@ -27,7 +27,9 @@ class PoseConfig:
         if self.batch_size < 1:
             raise ConfigError("batch_size", "must be at least 1")
         if self.chosen != "mediapipe" and self.checkpoint is None:
-            raise ConfigError("checkpoint", f"missing; {self.estimator} needs the weights of HRNet-W48")
+            raise ConfigError(
+                "checkpoint", f"missing; {self.estimator} needs HRNet's weights, see docs/keypoints.md"
+            )
         if self.chosen == "mediapipe" and self.checkpoint is not None:
             raise ConfigError("checkpoint", "mediapipe brings its own models; leave it out or choose hrnet")
         if self.chosen == "mediapipe" and self.detector is not None:
