@@ -15,9 +15,9 @@ import yaml
 from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from utils.errors import UserError
 
-# Sections that may change between two starts of one run: they do not change what is computed.
-_FREE_SECTIONS = ("runtime",)
-_FREE_DATA_KEYS = ("workers",)
+# What may change between two starts of one run: it does not change what is computed.
+_FREE_SECTIONS = ("runtime", "pose")
+_FREE_DATA_KEYS = ("workers", "frame_cache")
 
 
 class Run:

@@ -68,7 +68,14 @@ def test_the_same_run_continues_at_its_position(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("runtime__device", "cpu"), ("data__workers", 7), ("run", "moved/elsewhere")]
+    ("key", "value"),
+    [
+        ("runtime__device", "cpu"),
+        ("data__workers", 7),
+        ("data__frame_cache", "frames"),
+        ("pose__flip_test", False),
+        ("run", "moved/elsewhere"),
+    ],
 )
 def test_what_does_not_change_the_result_may_change(tmp_path: Path, key: str, value: Any) -> None:
     saved_run(tmp_path)
