@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from configs.schema import Config
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
+from utils.files import write_json
 
 if TYPE_CHECKING:
     from dataset.synthetic import SignSetConfig
@@ -378,13 +379,6 @@ def read_epochs(config: Config) -> list[dict[str, Any]]:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

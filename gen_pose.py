@@ -8,7 +8,6 @@ The keypoints of a data set go to the configuration's data.keypoints, or to --ou
 where it stopped; clips that are done already are left alone. Exit code: 0, or 1 if something was wrong with a clip.
 """
 
-import argparse
 import sys
 import time
 from datetime import timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.schema import Config, PoseOnly
+from utils.command_line import entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = entry_point_parser(__doc__, "pose.checkpoint=hrnet.pth")
     parser.add_argument("--config", type=Path, help="YAML file of the experiment")
     parser.add_argument("--split", choices=["train", "dev", "test"], help="only this split; default: all")
     parser.add_argument("--video", type=Path, help="find the keypoints of this video instead")
@@ -46,10 +44,6 @@ def main() -> int:
     parser.add_argument(
         "--overlay", type=Path, help="with --video: also write an mp4 with the keypoints drawn in"
     )
-    parser.add_argument(
-        "--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS
-    )  # from older launchers
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. pose.checkpoint=hrnet.pth")
     arguments = parser.parse_intermixed_args()
     overrides = arguments.overrides
     if arguments.estimator is not None:

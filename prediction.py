@@ -7,7 +7,6 @@ The model is the best checkpoint of the configuration's run folder, or `--checkp
 An evaluation prints a table and writes <run>/prediction/<split>_<setting>.json.
 """
 
-import argparse
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import Config
+from utils.command_line import entry_point_parser
 from utils.config import from_dict, load_config
 from utils.errors import UserError, run_entry_point
+from utils.files import write_json
 from utils.metrics import Accuracy, accuracy
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ EVAL_SETTINGS: dict[str, list["Crop"]] = {"origin": ["central"], "3x_pad": ["sta
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = entry_point_parser(__doc__, "evaluation.batch_size=2")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     parser.add_argument(
         "--eval_setting", choices=EVAL_SETTINGS, default="origin", help="one central crop, or three"
@@ -51,10 +50,6 @@ def main() -> int:
     )
     parser.add_argument("--top_k", type=int, default=5, help="how many glosses to name")
     parser.add_argument("--json", action="store_true", help="print the recognised glosses as JSON")
-    parser.add_argument(
-        "--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS
-    )  # from older launchers
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. evaluation.batch_size=2")
     arguments = parser.parse_intermixed_args()
     config = load_config(Config, arguments.config, arguments.overrides)
     if arguments.top_k < 1:
@@ -258,10 +253,7 @@ def write_results(path: Path, results: Results, vocabulary: list[str]) -> None:
             for row, (name, label) in enumerate(zip(results.names, results.labels, strict=True))
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
+    write_json(path, content)
 
 
 def recognise(

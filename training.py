@@ -7,11 +7,11 @@
 The same command again continues where the run stopped. Ctrl-C (or SIGTERM) saves and stops after the current step.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 from configs.schema import Config
+from utils.command_line import entry_point_parser
 from utils.config import load_config, to_dict
 from utils.errors import UserError, run_entry_point
 
@@ -19,14 +19,8 @@ INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = entry_point_parser(__doc__, "training.batch_size=4")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
-    parser.add_argument(
-        "--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS
-    )  # from older launchers
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. training.batch_size=4")
     arguments = parser.parse_intermixed_args()
     return train(load_config(Config, arguments.config, arguments.overrides))
 

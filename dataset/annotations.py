@@ -33,6 +33,11 @@ class Clip:
     start_frame: int | None = None
     end_frame: int | None = None
 
+    @property
+    def length(self) -> int | None:
+        """Frames of the clip itself, None if the annotations do not say."""
+        return self.frames if self.end_frame is None else self.end_frame - (self.start_frame or 0)
+
 
 @dataclass(frozen=True)
 class Annotations:

@@ -5,7 +5,6 @@
 Exit code 1 when a training run would fail or stop.
 """
 
-import argparse
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,12 @@ from dataset.annotations import Clip, read_annotations
 from dataset.extraction import RawClips
 from dataset.keypoint_summary import hands_found, summarise_keypoints
 from dataset.keypoints import KeypointStore, SafetensorsKeypoints, open_keypoints
+from utils.command_line import entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.progress import progress_bar
 
-OUTSIDE_BY = (
-    0.5  # a confident point may leave the frame by this share of its side (a hand out of the picture)
-)
+OUTSIDE_BY = 0.5  # a confident point may leave the frame by this share of its side
 CONFIDENT_FROM = 0.3
 FEW_HANDS = 0.1  # share of a clip's frames with a hand below which it is named
 SHOWN = 5  # clips named per finding
@@ -78,11 +76,8 @@ def check_keypoints(store: KeypointStore, clip: Clip, frames: int | None, side: 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = entry_point_parser(__doc__, "data.keypoints=k.safetensors")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. data.keypoints=k.safetensors")
     arguments = parser.parse_intermixed_args()
     config = load_config(Config, arguments.config, arguments.overrides)
     if config.data.keypoints is None:

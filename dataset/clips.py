@@ -133,12 +133,9 @@ class ClipReader:
 
     def length(self, clip: Clip, content: bytes | None) -> int:
         """Usable frames of a clip: as annotated, else counted in the video, else in the keypoints."""
-        frames = clip.frames
-        start = clip.start_frame or 0
-        if clip.end_frame is not None:
-            frames = clip.end_frame - start
-        elif frames is None and content is not None:
-            frames = count_frames(content) - start
+        frames = clip.length
+        if frames is None and content is not None:
+            frames = count_frames(content) - (clip.start_frame or 0)
         elif frames is None and self.keypoints is not None and clip.name in self.keypoints:
             frames = len(self.keypoints.read(clip.name))
         if frames is None:
@@ -191,8 +188,7 @@ class ClipReader:
         assert self.source is not None
         images: dict[int, bytes | None] = {}
         for index in np.unique(indices):
-            path = self._path(clip, int(index))
-            images[int(index)] = self.source.read(path) if path in self.source else None
+            images[int(index)] = self.source.read_if_there(self._path(clip, int(index)))
         return decode_images(images, indices, size)
 
     def _keypoints(self, clip: Clip, indices: np.ndarray, length: int) -> tuple[np.ndarray, str | None]:

@@ -36,15 +36,12 @@ class RawClips:
 
     def length(self, clip: Clip) -> int:
         """About how many frames a clip has, to divide the work: as annotated, else counted in the video."""
-        if clip.end_frame is not None:
-            return clip.end_frame - (clip.start_frame or 0)
-        if clip.frames is not None or self.config.is_images:
-            return clip.frames or 0
+        if clip.length is not None or self.config.is_images:
+            return clip.length or 0
         return max(0, count_frames(self._content(clip) or b"") - (clip.start_frame or 0))
 
     def _content(self, clip: Clip, frame: int = 0) -> bytes | None:
-        path = self.config.path_of(clip.name, clip.video, frame)
-        return self.source.read(path) if path in self.source else None
+        return self.source.read_if_there(self.config.path_of(clip.name, clip.video, frame))
 
 
 class KeypointParts:

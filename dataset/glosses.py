@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from dataset.pickles import load_data_pickle
 from utils.errors import UserError
+from utils.files import replacing
 
 
 def read_embeddings(path: Path) -> dict[str, np.ndarray]:
@@ -65,7 +66,6 @@ def embedding_matrix(path: Path, vocabulary: list[str]) -> np.ndarray:
 def write_embeddings(path: Path, table: dict[str, np.ndarray], source: str) -> None:
     """Write our format: one float32 vector a gloss; `source` says where the vectors come from."""
     arrays = {gloss: np.ascontiguousarray(table[gloss], dtype=np.float32) for gloss in sorted(table)}
-    partial = path.with_name(path.name + ".partial")
-    save_file(arrays, str(partial), metadata={"source": source})
-    partial.chmod(0o644)
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(arrays, str(partial), metadata={"source": source})
+        partial.chmod(0o644)

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from dataset.pickles import load_data_pickle
 from utils.errors import UserError
+from utils.files import replacing
 
 NUM_WHOLE_BODY = 133
 
@@ -160,11 +161,10 @@ def write_keypoints(
     if problems:
         metadata["problems"] = {name: problems[name] for name in sorted(problems)}
     arrays = {name: np.ascontiguousarray(_checked(keypoints[name], path, name)) for name in sorted(keypoints)}
-    partial = path.with_name(path.name + ".partial")
-    # One entry: safetensors writes several in an order that changes from process to process.
-    save_file(arrays, str(partial), metadata={"keypoints": json.dumps(metadata)})
-    partial.chmod(0o644)
-    partial.replace(path)
+    with replacing(path) as partial:
+        # One entry: safetensors writes several in an order that changes from process to process.
+        save_file(arrays, str(partial), metadata={"keypoints": json.dumps(metadata)})
+        partial.chmod(0o644)
 
 
 def write_published_keypoints(path: Path, store: SafetensorsKeypoints, side: int) -> None:
@@ -177,6 +177,5 @@ def write_published_keypoints(path: Path, store: SafetensorsKeypoints, side: int
     content = pickle.dumps(arrays, protocol=3)
     # numpy 1, which the published code runs on, knows arrays under their old module name only.
     content = content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

@@ -60,6 +60,9 @@ class FileSource:
             self._zip, self._owner = zipfile.ZipFile(self.path), os.getpid()
         return self._zip.read(name)
 
+    def read_if_there(self, name: str) -> bytes | None:
+        return self.read(name) if name in self else None
+
 
 def count_frames(content: bytes) -> int:
     """Number of frames of a video file: its packets, but for those that an edit list cuts off, counted without

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from utils.errors import UserError
+from utils.files import replacing
 
 FORMAT = 1
 
@@ -62,12 +63,10 @@ class TrainState:
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint so that `path` is always either the old file or the whole new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         torch.save({"format": FORMAT, **content}, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _PRECISION = 4  # binary places of the coordinates
 
 def draw_keypoints(frame: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """A copy of a frame, uint8 RGB [H, W, 3], with the skeleton of keypoints [133, 3] in its pixels."""
-    drawn = np.ascontiguousarray(frame).copy()
+    drawn = frame.copy()
     thickness = max(1, round(min(frame.shape[:2]) / 240))
     places = np.round(keypoints[:, :2] * 2**_PRECISION).astype(int)
     seen = keypoints[:, 2] >= DRAWN_FROM

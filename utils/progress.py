@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tqdm import tqdm
 
 from utils.checkpoint import TrainState
+from utils.files import replacing
 from utils.metrics import Accuracy
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ class RunLog:
                 for x in lines
                 if (x["step"] <= state.step if x["kind"] == "step" else x["epoch"] < state.validated)
             ]
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._metrics = path.open("a")
         from torch.utils.tensorboard import SummaryWriter  # needed by training alone
 

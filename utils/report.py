@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from utils.files import replacing
 from utils.report_plots import accuracy_chart, confusion_chart, curve_chart
 
 FRAMES_SHOWN = 8  # of each filmstrip
@@ -96,9 +97,8 @@ def write_report(path: Path, report: Report) -> None:
         + "\n".join(sections)
         + "\n</body></html>\n"
     )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def pair_score(pair: Pair, outcomes: Sequence[tuple[str, str]]) -> PairScore:

@@ -41,17 +41,23 @@ def test_exactly_the_wanted_frames_in_any_order_with_repeats(mp4: Writer, wanted
     assert numbers(decoded.frames) == wanted
 
 
-def test_frames_are_rgb_and_resized() -> None:
+def video_of(picture: np.ndarray) -> bytes:
+    """An mp4 of one frame, uint8 RGB [H, W, 3]."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
-        picture = np.zeros((48, 96, 3), np.uint8)
-        picture[:, :48] = (220, 20, 40)  # left half red
-        picture[:, 48:] = (20, 40, 220)  # right half blue
+        stream.height, stream.width, _ = picture.shape
+        stream.pix_fmt = "yuv420p"
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    frame = decode_video(buffer.getvalue(), np.array([0]), 64).frames[0]
+    return buffer.getvalue()
+
+
+def test_frames_are_rgb_and_resized() -> None:
+    picture = np.zeros((48, 96, 3), np.uint8)
+    picture[:, :48] = (220, 20, 40)  # left half red
+    picture[:, 48:] = (20, 40, 220)  # right half blue
+    frame = decode_video(video_of(picture), np.array([0]), 64).frames[0]
     assert np.abs(frame[:, :24].astype(int) - (220, 20, 40)).max() < 12
     assert np.abs(frame[:, -24:].astype(int) - (20, 40, 220)).max() < 12
 
@@ -244,15 +250,9 @@ def turned(content: bytes) -> bytes:
 
 
 def test_a_video_recorded_lying_is_turned_upright() -> None:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
-        picture = np.zeros((32, 64, 3), np.uint8)
-        picture[:16, :32] = 255  # top left
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    content = turned(buffer.getvalue())
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:16, :32] = 255  # top left
+    content = turned(video_of(picture))
     (whole,) = VideoFrames(content)
     assert whole.shape == (64, 32, 3)
     square = decode_video(content, np.array([0]), 32).frames[0]
