@@ -1,7 +1,7 @@
 """Which clips there are, what they show, and in which split: the published split files and our own index."""
 
 import csv
-import json
+from collections import Counter
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from dataset.config import DataConfig, SplitFilesConfig
 from dataset.pickles import load_data_pickle
 from utils.errors import UserError
+from utils.files import read_json
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -68,19 +69,24 @@ def read_annotations(config: DataConfig) -> Annotations:
         UserError: a file is missing or malformed, a name occurs twice, or a gloss outside the vocabulary occurs.
     """
     if config.split_files is not None:
-        clips, vocabulary = _read_split_files(config.split_files)
+        clips = _read_split_files(config.split_files)
         source = config.split_files.train
     else:
         assert config.index is not None
-        clips, vocabulary = read_index(Path(config.index)), None
+        clips = read_index(Path(config.index))
         source = config.index
     names: set[str] = set()
     for clip in clips:
         if clip.name in names:
             raise UserError(f"{source}: clip {clip.name!r} occurs twice; names must be unique")
         names.add(clip.name)
-    if vocabulary is not None:
-        clips = [clip for clip in clips if clip.gloss in set(vocabulary)]
+    if config.vocabulary is not None:
+        listed = read_json(Path(config.vocabulary), list)
+        vocabulary = [str(gloss) for gloss in listed][: config.vocabulary_size]
+        if twice := [gloss for gloss, count in Counter(vocabulary).items() if count > 1]:
+            raise UserError(f"{config.vocabulary}: {twice[0]!r} occurs twice; every gloss is one class")
+        known = set(vocabulary)
+        clips = [clip for clip in clips if clip.gloss in known]
     else:
         vocabulary = sorted({clip.gloss for clip in clips if clip.split == "train"})
         known = set(vocabulary)
@@ -142,7 +148,7 @@ def _index_row(path: Path, line: int, row: dict[str, Any]) -> Clip:
     )
 
 
-def _read_split_files(config: SplitFilesConfig) -> tuple[list[Clip], list[str] | None]:
+def _read_split_files(config: SplitFilesConfig) -> list[Clip]:
     clips = [
         clip
         for split in SPLITS
@@ -150,14 +156,9 @@ def _read_split_files(config: SplitFilesConfig) -> tuple[list[Clip], list[str] |
         for clip in _read_split_file(Path(file), split)
     ]
     if config.subset is not None:
-        kept = _read_json(Path(config.subset), dict)
+        kept = read_json(Path(config.subset), dict)
         clips = [clip for clip in clips if clip.name in kept]
-    vocabulary = None
-    if config.vocabulary is not None:
-        vocabulary = [str(gloss) for gloss in _read_json(Path(config.vocabulary), list)][
-            : config.vocabulary_size
-        ]
-    return clips, vocabulary
+    return clips
 
 
 def _read_split_file(path: Path, split: Split) -> list[Clip]:
@@ -177,15 +178,3 @@ def _read_split_file(path: Path, split: Split) -> list[Clip]:
             frames = int(entry["seq_len"])
             clips.append(Clip(str(entry["name"]), entry["label"], split, entry["video_file"], frames))
     return clips
-
-
-def _read_json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file: {error}") from None
-    if not isinstance(content, kind):
-        raise UserError(f"{path}: expected a JSON {'list' if kind is list else 'object'}")
-    return content

@@ -13,8 +13,6 @@ class SplitFilesConfig:
     test: str
     dev: str | None = None
     subset: str | None = None  # JSON whose keys are the clip names to keep (WLASL-1000/300/100)
-    vocabulary: str | None = None  # JSON list of glosses in class order (MSASL_classes.json)
-    vocabulary_size: int | None = None  # keep the first so many of `vocabulary`
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,10 @@ class DataConfig:
     # clips.csv: name,gloss,split,video and optional frames,signer,start_frame,end_frame
     index: str | None = None
     split_files: SplitFilesConfig | None = None
+    # JSON list of glosses in class order, as dataset.prepare writes it (or MSASL_classes.json); clips of other
+    # glosses are left out. null: the sorted glosses of the training split.
+    vocabulary: str | None = None
+    vocabulary_size: int | None = None  # keep the first so many of `vocabulary`
     videos: str | None = None  # a zip or a folder; not needed by keypoint streams
     # Path of a clip inside `videos`, from its {name} and {video}; with {frame} it names numbered images.
     clip_path: str = "{video}"
@@ -44,6 +46,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if (self.index is None) == (self.split_files is None):
             raise ConfigError("index", "give either index (clips.csv) or split_files (published pickles)")
+        if self.vocabulary_size is not None and (self.vocabulary is None or self.vocabulary_size < 1):
+            raise ConfigError("vocabulary_size", "must be at least 1 and needs vocabulary")
         for name in ("frame_size", "keypoints_frame_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, "must be at least 1")

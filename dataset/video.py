@@ -8,7 +8,7 @@ import io
 import itertools
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,19 @@ class FileSource:
 
     def __contains__(self, name: str) -> bool:
         return (self.path / name).is_file() if self.path.is_dir() else name in self._members
+
+    def names(self) -> list[str]:
+        """All files, sorted; without what operating systems leave beside them."""
+        names: Iterable[str] = self._members
+        if self.path.is_dir():
+            names = (p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file())
+        return sorted(
+            name
+            for name in names
+            if not name.endswith("/")
+            and not name.split("/")[-1].startswith(".")
+            and not name.startswith("__MACOSX/")
+        )
 
     def read(self, name: str) -> bytes:
         if self.path.is_dir():
@@ -157,7 +170,7 @@ def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
 
 
 class VideoFrames:
-    """The frames of a video file from `start` to `end`, one at a time, upright and in the size of the first.
+    """The frames of a video file from `start` to `end`, one at a time, upright and all of one size.
 
     Iterating gives uint8 RGB [H, W, 3], numbered as in `decode_video`. Afterwards `problem` says what was wrong with
     the video, None if nothing.
@@ -165,10 +178,18 @@ class VideoFrames:
     Args:
         content: the file, None if it is missing.
         start, end: frame numbers, the end exclusive; None for the end of the video.
+        size: gives the height and width to scale to, from those of the first frame; None: its own.
     """
 
-    def __init__(self, content: bytes | None, start: int = 0, end: int | None = None):
+    def __init__(
+        self,
+        content: bytes | None,
+        start: int = 0,
+        end: int | None = None,
+        size: Callable[[int, int], tuple[int, int]] | None = None,
+    ):
         self._content, self._start, self._end = content, start, end
+        self._size = size or (lambda height, width: (height, width))
         self.problem: str | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -186,7 +207,13 @@ class VideoFrames:
                     self.problem = self.problem or damage
                     if frame is None or number < self._start:
                         continue
-                    size = size or (frame.width, frame.height)
+                    if size is None:
+                        height, width = frame.height, frame.width
+                        if round(frame.rotation / 90) % 2:  # stored lying
+                            width, height = self._size(width, height)
+                        else:
+                            height, width = self._size(height, width)
+                        size = (width, height)
                     picture = reformatter.reformat(frame, *size, "rgb24", threads=1)
                     yield _upright(picture.to_ndarray(), frame)
                     if number + 1 == self._end:

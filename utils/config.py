@@ -1,7 +1,8 @@
 """Strict configuration: nested dataclasses filled from YAML files and command-line overrides.
 
-A file may name another as its `base:` and give only its differences. Any key can be overridden as `key.path=value`.
-An unknown key, a wrong type or an impossible value is one line that names the file and the key.
+A file may name another as its `base:` and give only its differences. A section may be kept in a file of its own:
+`data: {file: my_data.yaml}` stands for all that beneath it says about `data`. Any key can be overridden as
+`key.path=value`. An unknown key, a wrong type or an impossible value is one line that names the file and the key.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import yaml
 from utils.errors import UserError
 
 COMMAND_LINE = "command line"
+FILE = "file"  # the key of a section that names the file it is in
 
 T = TypeVar("T")
 
@@ -37,20 +39,25 @@ class _Origins(dict[str, str]):
             path = path.rpartition(".")[0]
         return self.get(path, self[""])
 
+    def forget(self, prefix: str) -> None:
+        for path in [path for path in self if path.startswith(prefix)]:
+            del self[path]
+
 
 def load_config(schema: type[T], path: Path | None, overrides: list[str] | None = None) -> T:
     """The configuration in a YAML file, its bases merged beneath it and `overrides` on top.
 
     Args:
         schema: the dataclass to fill.
-        path: the YAML file; `base:` in it is relative to it. None for the overrides alone.
-        overrides: `key.path=value`, the value in YAML.
+        path: the YAML file; `base:` and `file:` in it are relative to it. None for the overrides alone.
+        overrides: `key.path=value`, the value in YAML; `section.file=` is relative to the working folder.
 
     Raises:
         UserError: a file is missing or no YAML, a key is unknown, a value has the wrong type or is impossible.
     """
     origins = _Origins({"": str(path or COMMAND_LINE)})
     values = _read(path, origins, seen=[]) if path else {}
+    given: dict[str, Any] = {}
     for override in overrides or []:
         key, separator, text = override.partition("=")
         if not separator or not key:
@@ -59,13 +66,10 @@ def load_config(schema: type[T], path: Path | None, overrides: list[str] | None 
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise UserError(f"{COMMAND_LINE}: {key}: {text!r} is not a YAML value") from None
-        nested: dict[str, Any] = {}
-        inner = nested
-        *parents, last = key.split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = value
-        values = _merge(values, nested, COMMAND_LINE, origins)
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        given = _merge(given, value, COMMAND_LINE, origins)
+    values = _merge(values, _read_sections(given, Path(), COMMAND_LINE, origins), COMMAND_LINE, origins)
     return _build(schema, values, "", origins)
 
 
@@ -92,7 +96,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read(path: Path, origins: _Origins, seen: list[Path]) -> dict[str, Any]:
+def _read(path: Path, origins: _Origins, seen: list[Path], prefix: str = "") -> dict[str, Any]:
+    """The keys of a YAML file and its bases; `prefix` is the path of the section that the file holds."""
     if path.resolve() in seen:
         raise UserError(f"{path}: base: leads back to this file")
     try:
@@ -105,11 +110,36 @@ def _read(path: Path, origins: _Origins, seen: list[Path]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values, found {_kind(values)}")
     base = values.pop("base", None)
-    if base is None:
-        return _merge({}, values, str(path), origins)
-    if not isinstance(base, str):
-        raise UserError(f"{path}: base: expected the name of a file, found {_kind(base)}")
-    return _merge(_read(path.parent / base, origins, [*seen, path.resolve()]), values, str(path), origins)
+    below = {}
+    if base is not None:
+        if not isinstance(base, str):
+            raise UserError(f"{path}: base: expected the name of a file, found {_kind(base)}")
+        below = _read(path.parent / base, origins, [*seen, path.resolve()], prefix)
+    if not prefix:
+        values = _read_sections(values, path.parent, str(path), origins)
+    return _merge(below, values, str(path), origins, prefix)
+
+
+class _Section(dict[str, Any]):
+    """A section from a file of its own: it replaces what lies beneath it."""
+
+
+def _read_sections(values: dict[str, Any], folder: Path, origin: str, origins: _Origins) -> dict[str, Any]:
+    """The same values, each section that names its file on top of what that file says."""
+    sections = dict(values)
+    for key, section in values.items():
+        if not isinstance(section, dict) or FILE not in section:
+            continue
+        file, prefix = section[FILE], f"{key}."
+        origins.forget(prefix)
+        if not isinstance(file, str):
+            raise UserError(f"{origin}: {prefix}{FILE}: expected the name of a file, found {_kind(file)}")
+        if not (folder / file).is_file():
+            raise UserError(f"{origin}: {prefix}{FILE}: {folder / file}: no such file")
+        own = {name: value for name, value in section.items() if name != FILE}
+        below = _read(folder / file, origins, [], prefix)
+        sections[key] = _Section(_merge(below, own, origin, origins, prefix))
+    return sections
 
 
 def _merge(
@@ -118,7 +148,9 @@ def _merge(
     merged = dict(below)
     for key, value in above.items():
         path = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+        if isinstance(value, _Section):
+            merged[key] = value
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = _merge(merged[key], value, origin, origins, f"{path}.")
         elif isinstance(value, dict):
             merged[key] = _merge({}, value, origin, origins, f"{path}.")

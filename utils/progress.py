@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from utils.checkpoint import TrainState
 from utils.files import replacing
-from utils.metrics import Accuracy
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import, and a progress bar does not need it
     from torch.utils.tensorboard import SummaryWriter
+
+    from utils.checkpoint import TrainState
+    from utils.metrics import Accuracy
 
 
 class StopSignal:
@@ -70,7 +71,7 @@ class RunLog:
         if self.is_main:
             tqdm.write(line, file=sys.stderr)
 
-    def start_at(self, state: TrainState) -> None:
+    def start_at(self, state: "TrainState") -> None:
         """Open the files; lines written after the position that the run continues from are dropped."""
         if not self.is_main:
             return
@@ -93,7 +94,7 @@ class RunLog:
     def progress(self, total: int, done: int) -> "tqdm[Any]":
         return progress_bar(total, done, "step", self.is_main)
 
-    def step(self, state: TrainState, losses: dict[str, float], progress: "tqdm[Any]") -> None:
+    def step(self, state: "TrainState", losses: dict[str, float], progress: "tqdm[Any]") -> None:
         """Note one optimiser step, after `state` took it in."""
         self._write({"kind": "step", "step": state.step, "loss": losses["total"]})
         if self._board is not None:
@@ -106,7 +107,7 @@ class RunLog:
         )
         progress.update()
 
-    def epoch(self, state: TrainState, learning_rate: float, accuracy: Accuracy | None) -> None:
+    def epoch(self, state: "TrainState", learning_rate: float, accuracy: "Accuracy | None") -> None:
         """Note a complete epoch, before `state` closes it."""
         losses = {name: total / state.steps for name, total in state.sums.items()}
         entry: dict[str, Any] = {

@@ -161,10 +161,10 @@ def test_vocabulary_file_gives_the_class_order_and_drops_other_glosses(tmp_path:
         tmp_path,
         [entry("a", "winter"), entry("b", "cold")],
         [entry("c", "table"), entry("d", "cold")],
-        vocabulary=str(tmp_path / "classes.json"),
-        vocabulary_size=2,
     )
-    found = read_annotations(DataConfig(split_files=files))
+    found = read_annotations(
+        DataConfig(split_files=files, vocabulary=str(tmp_path / "classes.json"), vocabulary_size=2)
+    )
     assert found.vocabulary == ["winter", "table"]
     assert [clip.name for clip in found.clips] == ["a", "c"]
 

@@ -216,3 +216,23 @@ def test_the_resolved_configuration_says_the_same(config: Outer) -> None:
 def test_values_of_a_checkpoint_are_as_strict_as_a_file() -> None:
     with pytest.raises(UserError, match=r"last\.pt: inner\.rte: unknown key"):
         from_dict(Outer, {"name": "x", "inner": {"rte": 1}}, "last.pt")
+
+
+def test_a_section_in_a_file_of_its_own_replaces_what_is_beneath(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", "name: a\ninner: {kind: green, count: 7}")
+    write(tmp_path, "sections/common.yaml", "rate: 0.1\ncount: 5")
+    write(tmp_path, "sections/mine.yaml", "base: common.yaml\ncount: 6")
+    text = "base: base.yaml\ninner: {file: sections/mine.yaml, flag: true}"
+    assert load(tmp_path, text).inner == Inner(rate=0.1, count=6, flag=True)
+    override = f"inner.file={tmp_path}/sections/common.yaml"
+    assert load(tmp_path, text, "inner.rate=0.3", override).inner == Inner(rate=0.3, count=5)
+
+
+def test_mistakes_in_a_section_of_its_own_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "mine.yaml", "cuont: 6")
+    assert "mine.yaml: inner.cuont: unknown key" in refusal(tmp_path, "name: a\ninner: {file: mine.yaml}")
+    write(tmp_path, "mine.yaml", "count: -1")
+    assert "mine.yaml: inner.count: must not" in refusal(tmp_path, "name: a\ninner: {file: mine.yaml}")
+    message = refusal(tmp_path, "name: a\ninner: {file: other.yaml}")
+    assert message == f"{tmp_path}/c.yaml: inner.file: {tmp_path}/other.yaml: no such file"
+    assert "command line: inner.file: expected the name" in refusal(tmp_path, "name: a", "inner.file=3")

@@ -1,0 +1,173 @@
+"""Own recordings: a folder for each gloss, or a CSV file that lists them."""
+
+import csv
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dataset.annotations import SPLITS, Split
+from dataset.prepare.recordings import Plan, Recording, SourceFiles, shown
+from utils.errors import UserError
+from utils.seeding import generator
+
+SHARE = 0.15  # of the clips for each of dev and test
+
+
+def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
+    """The clips of a folder or zip of recordings.
+
+    Args:
+        files: `<gloss>/<video>`, or `<gloss>/<signer>/<video>`.
+        table: CSV with the columns video,gloss and optionally signer,split,start_frame,end_frame, to go by instead.
+        seed: of the division into splits, for recordings that have none.
+
+    Raises:
+        UserError: no recordings, or a table that does not say what it should.
+    """
+    entries = _from_folders(files) if table is None else _from_table(table, files)
+    names = _names([entry["video"] for entry in entries])
+    recordings = [
+        Recording(
+            name,
+            entry["gloss"],
+            entry.get("split") or "train",
+            entry["file"],
+            entry.get("signer"),
+            start=entry.get("start_frame") or 0,
+            end=entry.get("end_frame"),
+        )
+        for name, entry in zip(names, entries, strict=True)
+    ]
+    notes: list[str] = []
+    if not any(entry.get("split") for entry in entries):
+        splits, notes = divide([(r.gloss, r.signer) for r in recordings], seed)
+        recordings = [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
+    return Plan(recordings, sorted({r.gloss for r in recordings if r.split == "train"}), notes)
+
+
+def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split], list[str]]:
+    """Splits for clips of (gloss, signer), and notes on what could not be had.
+
+    Where every clip has a signer, whole signers go to test and dev, until each has its share of the clips, as long as
+    every gloss keeps a training clip. Otherwise each gloss is divided: one test clip from two clips on, one dev
+    clip from four on, more by share.
+    """
+    rng = generator(seed, "splits")
+    signers = sorted({signer for _, signer in clips if signer is not None})
+    if all(signer is not None for _, signer in clips) and len(signers) > 1:
+        order = [signers[i] for i in rng.permutation(len(signers))]
+        chosen: dict[str, Split] = dict.fromkeys(signers, "train")
+        _give_signers(clips, order, chosen, "test")
+        if len(signers) > 2:
+            _give_signers(clips, order, chosen, "dev")
+        if "test" in chosen.values():
+            notes = [
+                f"divided by signer: {split}: {shown([s for s in signers if chosen[s] == split])}"
+                for split in SPLITS
+            ]
+            return [chosen[signer] for _, signer in clips if signer is not None], notes
+    splits: list[Split] = ["train"] * len(clips)
+    by_gloss: dict[str, list[int]] = defaultdict(list)
+    for index, (gloss, _) in enumerate(clips):
+        by_gloss[gloss].append(index)
+    for _, indices in sorted(by_gloss.items()):
+        order_ = rng.permutation(indices)
+        count = len(indices)
+        test = max(round(SHARE * count), 1) if count >= 2 else 0
+        dev = max(round(SHARE * count), 1) if count >= 4 else 0
+        for index in order_[:test]:
+            splits[index] = "test"
+        for index in order_[test : test + dev]:
+            splits[index] = "dev"
+    notes = ["divided within each gloss: the same signers may be in all splits"]
+    alone = [gloss for gloss, indices in sorted(by_gloss.items()) if len(indices) == 1]
+    if alone:
+        notes.append(
+            f"{len(alone)} glosses have a single clip, which trains and is never tested: {shown(alone)}"
+        )
+    return splits, notes
+
+
+def _give_signers(
+    clips: list[tuple[str, str | None]], order: list[str], chosen: dict[str, Split], split: Split
+) -> None:
+    """Move training signers to a split until it has its share of the clips."""
+    have = 0
+    for signer in order:
+        if have >= SHARE * len(clips):
+            return
+        left = {gloss for gloss, other in clips if other != signer and chosen[other or ""] == "train"}
+        if chosen[signer] == "train" and left == {gloss for gloss, _ in clips}:
+            chosen[signer] = split
+            have += sum(other == signer for _, other in clips)
+
+
+def _from_folders(files: SourceFiles) -> list[dict[str, Any]]:
+    entries = []
+    for video in files.videos:
+        parents = video.split("/")[:-1]
+        if not parents:
+            raise UserError(
+                f"{files.path}: {video} is in no gloss's folder; expected <gloss>/<video>, or give --csv"
+            )
+        entries.append(
+            {
+                "video": video,
+                "file": video,
+                "gloss": unicodedata.normalize("NFC", parents[0]).strip(),
+                "signer": unicodedata.normalize("NFC", parents[1]) if len(parents) > 1 else None,
+            }
+        )
+    if not entries:
+        raise UserError(f"{files.path}: no videos in it; expected <gloss>/<video>")
+    return entries
+
+
+def _from_table(table: Path, files: SourceFiles) -> list[dict[str, Any]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    except OSError:
+        raise UserError(f"{table}: no such file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: not a UTF-8 CSV file: {error}") from None
+    if not rows or not {"video", "gloss"} <= rows[0].keys():
+        raise UserError(f"{table}: needs a header with the columns video,gloss and at least one row")
+    there = set(files.videos)
+    for line, row in enumerate(rows, start=2):
+        where = f"{table}, line {line}"
+        if not row["video"] or not row["gloss"]:
+            raise UserError(f"{where}: video or gloss is empty")
+        row["gloss"] = unicodedata.normalize("NFC", row["gloss"]).strip()
+        row["file"] = row["video"] if row["video"] in there else None
+        row["signer"] = row.get("signer") or None
+        if row.get("split") and row["split"] not in SPLITS:
+            raise UserError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
+        for key in ("start_frame", "end_frame"):
+            text = row.get(key) or ""
+            if text and not text.isdecimal():
+                raise UserError(f"{where}: {key} is {text!r}; it must be a whole number or empty")
+            row[key] = int(text) if text else None
+        if row["end_frame"] is not None and row["end_frame"] <= (row["start_frame"] or 0):
+            raise UserError(f"{where}: the clip has no frames")
+    if len({bool(row.get("split")) for row in rows}) > 1:
+        raise UserError(f"{table}: some rows have a split and others none; give all or none")
+    return rows
+
+
+def _names(videos: list[str]) -> list[str]:
+    """A name for each clip: its path without suffix; those that would be one file on some system are numbered."""
+    taken: Counter[str] = Counter()
+    names = []
+    for video in videos:
+        folder, _, file = video.rpartition("/")
+        stem = unicodedata.normalize("NFC", f"{folder}/{file.rpartition('.')[0]}".lstrip("/"))
+        name = stem
+        while taken[name.casefold()]:
+            taken[stem.casefold()] += 1
+            name = f"{stem}_{taken[stem.casefold()]}"
+        taken[name.casefold()] += 1
+        names.append(name)
+    return names

@@ -1,0 +1,103 @@
+"""What a data set is made from: the clips that its annotations name, and the files that are there."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dataset.annotations import Split
+from dataset.video import FileSource
+
+VIDEO_SUFFIXES = {
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".swf",
+}
+VIDEO_SUFFIXES |= {".ts", ".webm", ".wmv"}
+IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png"}
+_YOUTUBE = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/)([\w-]{11})")
+_BRACKETED = re.compile(r"\[([\w-]{11})\]$")  # how yt-dlp ends a file name
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One clip to be made.
+
+    name: of the clip, unique; the zip gets `<name>.mp4`.
+    file: where it lies in the source: a video, or a folder of numbered images. None: it is not there.
+    start, end: the part of the video that shows the sign, frames from 0, the end exclusive; None: to the end.
+    times: the same in seconds, for annotations that say it so.
+    box: the part of the picture: top, left, bottom, right, as shares of its height and width.
+    """
+
+    name: str
+    gloss: str
+    split: Split
+    file: str | None
+    signer: str | None = None
+    start: int = 0
+    end: int | None = None
+    times: tuple[float, float] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass
+class Plan:
+    """All clips of a data set, its glosses in class order, and what is odd about its annotations."""
+
+    recordings: list[Recording]
+    vocabulary: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+class SourceFiles:
+    """The files of a zip or folder, found by what annotations call them.
+
+    Raises:
+        UserError: there is no such zip or folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.videos: list[str] = []
+        self.images: dict[str, list[str]] = defaultdict(list)  # by folder
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in FileSource(path).names():
+            folder, _, file = name.rpartition("/")
+            stem, dot, suffix = file.rpartition(".")
+            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                self.images[folder].append(name)
+            elif dot and f".{suffix.lower()}" in VIDEO_SUFFIXES:
+                self.videos.append(name)
+                self._by_stem[stem].append(name)
+                if match := _BRACKETED.search(stem):
+                    self._by_stem[match[1]].append(name)
+
+    def find(self, stem: str) -> str | None:
+        """The video of this name without its suffix, in whatever folder; the first of several."""
+        found = self._by_stem.get(stem)
+        return found[0] if found else None
+
+    def repeated(self) -> list[str]:
+        """Names, without suffix, that several videos have."""
+        return [stem for stem, found in self._by_stem.items() if len(found) > 1]
+
+
+def youtube_id(url: str) -> str | None:
+    """The 11 characters that name a YouTube video, by which its download is usually called."""
+    match = _YOUTUBE.search(url)
+    return match[1] if match else None
+
+
+def shown(items: list[str], most: int = 8) -> str:
+    """A few of many, for a line of a report."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -1,0 +1,114 @@
+"""What became of every clip of a data set that was prepared, for a person and for a program."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from dataset.annotations import SPLITS
+from dataset.prepare.recordings import Plan, Recording, shown
+from utils.files import read_json, write_json
+
+State = Literal["present", "missing", "broken"]
+STATES: tuple[State, ...] = ("present", "missing", "broken")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one clip. problem: what was wrong with a broken one, or with one that is there but damaged."""
+
+    state: State
+    frames: int = 0
+    problem: str | None = None
+
+
+class PreparationReport:
+    """Counts of the clips that were prepared, by split and gloss."""
+
+    def __init__(self, plan: Plan, outcomes: dict[str, Outcome]):
+        self.plan, self.outcomes = plan, outcomes
+
+    def count(self, split: str, gloss: str | None = None) -> Counter[State]:
+        """Clips of a split, and of a gloss if one is given, by what became of them."""
+        return Counter(
+            self.outcomes[r.name].state
+            for r in self.plan.recordings
+            if r.split == split and gloss in (None, r.gloss)
+        )
+
+    def summary(self) -> str:
+        """Counts by split, what is odd, and the first few problems."""
+        lines = [f"{'':8}{'clips':>8}" + "".join(f"{state:>10}" for state in STATES)]
+        for split in SPLITS:
+            counts = self.count(split)
+            lines.append(f"{split:8}{counts.total():8}" + "".join(f"{counts[state]:10}" for state in STATES))
+        untrained = self._untrained()
+        glosses = len(self.plan.vocabulary)
+        lines.append(f"{glosses} glosses, {glosses - len(untrained)} of them with training clips")
+        lines += self.plan.notes
+        for title, problems in (("broken", self._problems("broken")), ("damaged", self._problems("present"))):
+            if problems:
+                lines.append(
+                    f"{len(problems)} clips are {title}: {shown([f'{r.name} ({p})' for r, p in problems], 3)}"
+                )
+        return "\n".join(lines)
+
+    def text(self, title: str) -> str:
+        """The whole report, Markdown."""
+        lines = [f"# {title}", "", "| split | clips | " + " | ".join(STATES) + " |", "| --- " * 5 + "|"]
+        for split in SPLITS:
+            counts = self.count(split)
+            lines.append(
+                f"| {split} | {counts.total()} | " + " | ".join(str(counts[s]) for s in STATES) + " |"
+            )
+        if self.plan.notes:
+            lines += ["", "## About the annotations", "", *(f"- {note}" for note in self.plan.notes)]
+        for heading, problems in (
+            ("Broken: not in the prepared set", self._problems("broken")),
+            ("Damaged: in the set, with what could be read", self._problems("present")),
+        ):
+            if problems:
+                lines += ["", f"## {heading}", "", *(f"- {r.name} ({r.file}): {p}" for r, p in problems)]
+        if untrained := self._untrained():
+            lines += ["", "## Glosses without a training clip", "", ", ".join(untrained)]
+        if missing := [r.name for r in self.plan.recordings if self.outcomes[r.name].state == "missing"]:
+            lines += ["", "## Missing clips", "", ", ".join(missing)]
+        lines += ["", "## Clips of each gloss: present / missing / broken", ""]
+        lines += ["| gloss | " + " | ".join(SPLITS) + " |", "| --- " * 4 + "|"]
+        counts_of: dict[tuple[str, str], Counter[State]] = {}
+        for r in self.plan.recordings:
+            counts_of.setdefault((r.gloss, r.split), Counter())[self.outcomes[r.name].state] += 1
+        for gloss in self.plan.vocabulary:
+            cells = [counts_of.get((gloss, split), Counter()) for split in SPLITS]
+            lines.append(
+                f"| {gloss} | " + " | ".join(" / ".join(str(c[s]) for s in STATES) for c in cells) + " |"
+            )
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: Path) -> None:
+        """As JSON, which `read` reads."""
+        clips = [{**asdict(r), **asdict(self.outcomes[r.name])} for r in self.plan.recordings]
+        write_json(path, {"notes": self.plan.notes, "vocabulary": self.plan.vocabulary, "clips": clips})
+
+    @classmethod
+    def read(cls, path: Path) -> "PreparationReport":
+        content = read_json(path, dict)
+        outcome_keys = Outcome.__dataclass_fields__
+        recordings, outcomes = [], {}
+        for clip in content["clips"]:
+            recording = Recording(**{key: value for key, value in clip.items() if key not in outcome_keys})
+            recordings.append(recording)
+            outcomes[recording.name] = Outcome(**{key: clip[key] for key in outcome_keys})
+        return cls(Plan(recordings, content["vocabulary"], content["notes"]), outcomes)
+
+    def _untrained(self) -> list[str]:
+        trained = {
+            r.gloss
+            for r in self.plan.recordings
+            if r.split == "train" and self.outcomes[r.name].state == "present"
+        }
+        return [gloss for gloss in self.plan.vocabulary if gloss not in trained]
+
+    def _problems(self, state: State) -> list[tuple[Recording, str]]:
+        found = ((r, self.outcomes[r.name]) for r in self.plan.recordings)
+        return [(r, o.problem) for r, o in found if o.state == state and o.problem is not None]
