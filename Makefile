@@ -16,7 +16,8 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not processes"
+	$(BIN)/pytest -m processes
 
 parity: .venv/dev
 	$(BIN)/python -m tests.parity $(PARITY)

@@ -138,6 +138,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return out
 
 
+@pytest.mark.processes
 def test_killed_twice_it_ends_with_the_same_store_as_two_processes_and_one(
     tmp_path: Path, clip_set: Path
 ) -> None:

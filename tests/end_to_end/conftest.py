@@ -1,9 +1,11 @@
 """A tiny rendered sign set and configurations that train on it in seconds."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,15 +71,31 @@ class Project:
         return [sys.executable, *launch, str(ROOT / script), *map(str, arguments)]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
 
     def run(
         self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun"
     ) -> subprocess.CompletedProcess[str]:
+        """Run to the end. What takes 5 minutes hangs: every process then says where, and the test fails."""
         command = self.command(script, *arguments, processes=processes, launcher=launcher)
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=300
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        try:
+            output, errors = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    if str(self.folder) in command_line.read_text():
+                        os.kill(int(command_line.parent.name), signal.SIGABRT)
+            _, errors = process.communicate()
+            raise AssertionError(f"{command} hung:\n{errors[-20_000:]}") from None
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -99,6 +100,7 @@ def compare() -> None:
         print(json.dumps([max(values) for values in zip(*every, strict=True)]))
 
 
+@pytest.mark.processes
 def test_two_processes_train_as_one(project: Project) -> None:
     result = project.run(str(Path(__file__).relative_to(Path(__file__).parents[2])), processes=2)
     assert result.returncode == 0, result.stderr
