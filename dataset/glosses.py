@@ -1,10 +1,18 @@
 """Word embeddings of glosses: the language that the method leans on.
 
+    python -m dataset.glosses --config configs/custom.yaml --fasttext crawl-300d-2M-subword.bin [key=value ...]
+    python -m dataset.glosses --config configs/custom.yaml --vectors glove.txt [--out table.safetensors]
+
+makes the table of a data set's vocabulary, at the configuration's data.word_embeddings or at --out, and names the
+glosses whose vector is doubtful. For another language take its fastText model (cc.zh.300.bin, ...).
+
 A table maps each gloss to one vector: the published pickle (float [300], fastText crawl-300d-2M-subword) or our
-own safetensors file. Any dimension works.
+own safetensors file. Any dimension works. Exit code: 0, or 1 if a gloss has no vector.
 """
 
+import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
@@ -13,6 +21,11 @@ from safetensors.numpy import load_file, save_file
 from dataset.pickles import load_data_pickle
 from utils.errors import UserError
 from utils.files import replacing
+
+if TYPE_CHECKING:
+    from dataset.word_vectors import GlossVector, WordVectors
+
+SHOWN = 10  # glosses and pairs named in the report
 
 
 def read_embeddings(path: Path) -> dict[str, np.ndarray]:
@@ -69,3 +82,83 @@ def write_embeddings(path: Path, table: dict[str, np.ndarray], source: str) -> N
     with replacing(path) as partial:
         save_file(arrays, str(partial), metadata={"source": source})
         partial.chmod(0o644)
+
+
+def main() -> int:
+    from configs.schema import Config
+    from dataset.annotations import read_annotations
+    from dataset.word_vectors import FastTextModel, TextTable, gloss_vector, table_words
+    from utils.command_line import entry_point_parser
+    from utils.config import load_config
+
+    parser = entry_point_parser(__doc__, "data.file=data/custom/data.yaml")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--fasttext", type=Path, help="a fastText model, .bin: knows subwords too")
+    source.add_argument("--vectors", type=Path, help="a table in text form: GloVe, or fastText's .vec")
+    parser.add_argument("--out", type=Path, help="the table to write; default: data.word_embeddings")
+    arguments = parser.parse_intermixed_args()
+    config = load_config(Config, arguments.config, arguments.overrides)
+    named = arguments.out or config.data.word_embeddings
+    if named is None:
+        raise UserError("data.word_embeddings: missing; it says where the table goes, or --out does")
+    out = Path(named)
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: tables are written as .safetensors; name another file with --out")
+    if out.exists():
+        raise UserError(f"{out}: is there already; remove it, or name another file with --out")
+    vocabulary = read_annotations(config.data).vocabulary
+    table: WordVectors
+    if arguments.fasttext is not None:
+        table = FastTextModel(arguments.fasttext)
+    else:
+        table = TextTable(arguments.vectors, table_words(vocabulary))
+    vectors = [gloss_vector(gloss, table) for gloss in vocabulary]
+    found = {v.gloss: v.vector for v in vectors if v.vector is not None}
+    if not found:
+        raise UserError(
+            f"{table.source}: knows none of the {len(vocabulary)} glosses; is it of their language?"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_embeddings(out, found, table.source)
+    print(vector_report(vectors, table))
+    print(f"wrote {out}")
+    return 1 if len(found) < len(vectors) else 0
+
+
+def vector_report(vectors: "list[GlossVector]", table: "WordVectors") -> str:
+    """How far the vectors of a vocabulary can be trusted, and which glosses they take for nearly the same."""
+    from dataset.word_vectors import similar_pairs
+
+    without = [v.gloss for v in vectors if v.vector is None]
+    guessed = [v.gloss for v in vectors if v.vector is not None and v.is_doubtful]
+    partly = [
+        f"{v.gloss} (without {', '.join([*v.guessed, *v.unknown])})"
+        for v in vectors
+        if not v.is_doubtful and (v.guessed or v.unknown)
+    ]
+    sure = len(vectors) - len(without) - len(guessed) - len(partly)
+    lines = [
+        f"{table.source}, {table.dimension} numbers a word: {len(vectors)} glosses, {sure} of them known word by word"
+    ]
+    for glosses, what in (
+        (without, "have no vector: training with the language parts would refuse them"),
+        (guessed, "have a doubtful vector, guessed from the letters of their words"),
+        (partly, "are known in part"),
+    ):
+        if glosses:
+            rest = f" and {len(glosses) - SHOWN} more" if len(glosses) > SHOWN else ""
+            lines.append(f"{len(glosses)} {what}: {', '.join(glosses[:SHOWN])}{rest}")
+    pairs = similar_pairs(vectors, most=len(vectors))
+    same = list(itertools.takewhile(lambda pair: pair[0] > 1 - 1e-6, pairs))
+    if same:
+        shown = ", ".join(f"{one} = {other}" for _, one, other in same[:SHOWN])
+        lines.append(f"{len(same)} pairs have the same vector, language cannot tell them apart: {shown}")
+    lines.append("most similar: " + ", ".join(f"{one} / {other} {c:.2f}" for c, one, other in pairs[:SHOWN]))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    from utils.errors import run_entry_point
+
+    run_entry_point(main)
