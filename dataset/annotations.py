@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -42,10 +42,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All clips of a data set and its glosses in class order."""
+    """All clips of a data set and its glosses in class order. left_out: clips of glosses outside the vocabulary."""
 
     clips: list[Clip]
     vocabulary: list[str]
+    left_out: list[Clip] = field(default_factory=list)
 
     def split(self, split: Split) -> list[Clip]:
         """The clips of one split, in file order.
@@ -86,17 +87,17 @@ def read_annotations(config: DataConfig) -> Annotations:
         if twice := [gloss for gloss, count in Counter(vocabulary).items() if count > 1]:
             raise UserError(f"{config.vocabulary}: {twice[0]!r} occurs twice; every gloss is one class")
         known = set(vocabulary)
-        clips = [clip for clip in clips if clip.gloss in known]
-    else:
-        vocabulary = sorted({clip.gloss for clip in clips if clip.split == "train"})
-        known = set(vocabulary)
-        if not known:
-            raise UserError(f"{source}: the train split has no clips; it defines the vocabulary")
-        for clip in clips:
-            if clip.gloss not in known:
-                raise UserError(
-                    f"{source}: {clip.split} clip {clip.name!r} shows {clip.gloss!r}, which no training clip shows"
-                )
+        left_out = [clip for clip in clips if clip.gloss not in known]
+        return Annotations([clip for clip in clips if clip.gloss in known], vocabulary, left_out)
+    vocabulary = sorted({clip.gloss for clip in clips if clip.split == "train"})
+    if not vocabulary:
+        raise UserError(f"{source}: the train split has no clips; it defines the vocabulary")
+    known = set(vocabulary)
+    for clip in clips:
+        if clip.gloss not in known:
+            raise UserError(
+                f"{source}: {clip.split} clip {clip.name!r} shows {clip.gloss!r}, which no training clip shows"
+            )
     return Annotations(clips, vocabulary)
 
 

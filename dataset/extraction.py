@@ -1,7 +1,9 @@
 """Around the extraction of keypoints: whole clips in their own size, and a store that grows clip by clip."""
 
 import hashlib
+import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +27,26 @@ class RawClips:
             raise UserError("data.videos: missing; keypoints are found in videos")
         self.config, self.source = config, FileSource(Path(config.videos))
 
-    def frames(self, clip: Clip) -> VideoFrames | ImageFrames:
-        """All frames of a clip; a missing file shows as a problem once they are read."""
+    def frames(
+        self, clip: Clip, size: Callable[[int, int], tuple[int, int]] | None = None
+    ) -> VideoFrames | ImageFrames:
+        """All frames of a clip, videos scaled to `size` (see `VideoFrames`); a missing file shows as a problem."""
         start, end = clip.start_frame or 0, clip.end_frame
         if not self.config.is_images:
-            return VideoFrames(self._content(clip), start, end)
+            return VideoFrames(self._content(clip), start, end, size)
         if end is None and clip.frames is not None:
             end = start + clip.frames
         return ImageFrames(lambda frame: self._content(clip, frame), start, end)
+
+    def contents(self, clip: Clip) -> list[bytes]:
+        """The video file of a clip, or its images; empty if there are none."""
+        if not self.config.is_images:
+            content = self._content(clip)
+            return [] if content is None else [content]
+        start, count = clip.start_frame or 0, clip.length
+        numbers = itertools.count(start) if count is None else range(start, start + count)
+        contents = (self._content(clip, number) for number in numbers)
+        return list(itertools.takewhile(lambda content: content is not None, contents))  # type: ignore[arg-type]
 
     def length(self, clip: Clip) -> int:
         """About how many frames a clip has, to divide the work: as annotated, else counted in the video."""

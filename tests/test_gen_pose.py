@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 import gen_pose
-from dataset.check import main as check
-from dataset.keypoints import SafetensorsKeypoints, open_keypoints, write_keypoints
-from tests.conftest import SIDE, clip_keypoints, grey_of
+from dataset.keypoints import SafetensorsKeypoints, open_keypoints
+from tests.conftest import SIDE, grey_of
 from tests.fake_gen_pose import FakeEstimator
 from utils.errors import UserError
 
@@ -41,9 +40,9 @@ def write_config(folder: Path, clip_set: Path, videos: str = "clips.zip", **more
     return path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object, program: object = None) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["gen_pose.py", *map(str, arguments)])
-    return (program or gen_pose.main)()  # type: ignore[operator]
+    return gen_pose.main()
 
 
 @pytest.mark.usefixtures("fake")
@@ -221,48 +220,3 @@ def test_a_video_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "text.mp4").write_text("hello")
     with pytest.raises(UserError, match=r"text\.mp4: cannot be decoded"):
         run(monkeypatch, "--video", tmp_path / "text.mp4", "--out", tmp_path / "k.safetensors")
-
-
-def test_the_check_finds_what_is_wrong_with_keypoints(
-    tmp_path: Path, clip_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = write_config(tmp_path, clip_set)
-    good = {f"c{i}": clip_keypoints(0, 9 + i) % SIDE for i in range(7)}
-    for points in good.values():
-        points[..., 2] = 0.9
-    sizes = dict.fromkeys(good, (SIDE, SIDE))
-
-    def checked(keypoints: dict[str, np.ndarray], problems: dict[str, str] | None = None) -> tuple[int, str]:
-        write_keypoints(tmp_path / "k.safetensors", keypoints, sizes, "fake", "1", problems)
-        status = run(monkeypatch, "--config", config, program=check)
-        return status, capsys.readouterr().out
-
-    status, out = checked(good)
-    assert status == 0 and "nothing wrong" in out and "estimator: fake 1" in out
-
-    far, handless, short, empty, nan = (good["c0"].copy() for _ in range(5))
-    far[..., 0] += 10 * SIDE
-    handless[:, 91:, 2] = 0
-    nan[0, 0, 0] = np.nan
-    for keypoints, problems, expected, finding in (
-        (
-            {n: v for n, v in good.items() if n != "c0"},
-            None,
-            1,
-            "no keypoints: 1 clips - a run would fail\n  c0:",
-        ),
-        ({**good, "c0": far}, None, 0, "points outside the frame (other frame size?): 1 clips\n  c0:"),
-        ({**good, "c0": handless}, None, 0, "hardly any hands: 1 clips\n  c0: in 0 % of the frames"),
-        (
-            {**good, "c0": short[:5]},
-            None,
-            1,
-            "other frame count than the video: 1 clips\n  c0: 9 frames, keypoints for 5",
-        ),
-        ({**good, "c0": empty[:0]}, None, 1, "no frames in the keypoints: 1 clips - a run would fail"),
-        ({**good, "c0": nan}, None, 1, "values that are not finite: 1 clips - a run would fail"),
-        (good, {"c0": "frame 2 is damaged"}, 0, "damaged when extracted: 1 clips\n  c0: frame 2 is damaged"),
-    ):
-        status, out = checked(keypoints, problems)
-        assert finding in out and status == expected, out
-        assert "nothing wrong" not in out

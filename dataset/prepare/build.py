@@ -7,29 +7,24 @@ import csv
 import hashlib
 import io
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dataset.prepare.cutting import Size, cut_images, cut_video
+from dataset.prepare.cutting import CutClip, Size, cut_images, cut_video
 from dataset.prepare.recordings import Plan, Recording, SourceFiles
 from dataset.prepare.report import Outcome, PreparationReport
 from dataset.video import FileSource
 from utils.errors import UserError
 from utils.files import read_json, replacing, write_json
 from utils.progress import progress_bar
+from utils.workers import on_processes
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def build(plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int)
     with progress_bar(
         len(present), len(present) - sum(len(j.recordings) for j in jobs), "clip", True
     ) as progress:
-        for finished in _on_processes(jobs, files.path, parts, processes):
+        for finished in on_processes(_Cutter(FileSource(files.path), parts, size), jobs, processes):
             outcomes.update(finished)
             progress.update(len(finished))
     report = PreparationReport(plan, outcomes)
@@ -107,66 +102,35 @@ class _Parts:
         note = self.path(recording).with_suffix(".json")
         return Outcome(**read_json(note, dict)) if note.is_file() else None
 
-    def make(self, job: _Job, source: FileSource) -> dict[str, Outcome]:
-        """Cut the clips of a file; those that cannot be made are not kept, and tried again next time."""
+    def keep(self, cut: CutClip) -> Outcome:
+        """A clip that could not be made is not kept, and tried again next time."""
+        if cut.content is None:
+            return Outcome("broken", 0, cut.problem)
+        outcome = Outcome("present", cut.frames, cut.problem)
+        path = self.path(cut.recording)
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(cut.content)
+        write_json(path.with_suffix(".json"), asdict(outcome))
+        return outcome
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """What each process does with a job."""
+
+    source: FileSource
+    parts: _Parts
+    size: Size
+
+    def __call__(self, job: _Job) -> dict[str, Outcome]:
+        cuts: Iterable[CutClip]
         if job.images is not None:
-            contents = [source.read(name) for name in job.images]
-            cuts = iter([cut_images(contents, recording, self._size) for recording in job.recordings])
+            contents = [self.source.read(name) for name in job.images]
+            cuts = [cut_images(contents, recording, self.size) for recording in job.recordings]
         else:
-            cuts = cut_video(source.read(job.file), job.recordings, self._size)
-        outcomes = {}
-        for cut in cuts:
-            if cut.content is None:
-                outcomes[cut.recording.name] = Outcome("broken", 0, cut.problem)
-                continue
-            outcome = Outcome("present", cut.frames, cut.problem)
-            path = self.path(cut.recording)
-            with replacing(path) as partial:
-                partial.write_bytes(cut.content)
-            write_json(path.with_suffix(".json"), asdict(outcome))
-            outcomes[cut.recording.name] = outcome
-        return outcomes
-
-
-def _on_processes(
-    jobs: list[_Job], source: Path, parts: _Parts, processes: int
-) -> Iterator[dict[str, Outcome]]:
-    parts.folder.mkdir(parents=True, exist_ok=True)
-    pool = ProcessPoolExecutor(
-        min(processes, max(1, len(jobs))),
-        multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(source, parts),
-    )
-    try:
-        futures = [pool.submit(_work, job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_worker: tuple[FileSource, _Parts]  # what a worker process works with
-
-
-def _start_worker(source: Path, parts: _Parts) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's affair
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = (FileSource(source), parts)
-
-
-def _end_with_parent() -> None:
-    """A main process that is killed takes its workers along."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _work(job: _Job) -> dict[str, Outcome]:
-    source, parts = _worker
-    return parts.make(job, source)
+            cuts = cut_video(self.source.read(job.file), job.recordings, self.size)
+        return {cut.recording.name: self.parts.keep(cut) for cut in cuts}
 
 
 def _write(plan: Plan, report: PreparationReport, parts: _Parts, out: Path) -> None:
