@@ -64,8 +64,7 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
             _give_signers(clips, order, chosen, "dev")
         if "test" in chosen.values():
             notes = [
-                f"divided by signer: {split}: {shown([s for s in signers if chosen[s] == split])}"
-                for split in SPLITS
+                f"signers in {split}: {shown([s for s in signers if chosen[s] == split])}" for split in SPLITS
             ]
             return [chosen[signer] for _, signer in clips if signer is not None], notes
     splits: list[Split] = ["train"] * len(clips)
@@ -84,9 +83,7 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
     notes = ["divided within each gloss: the same signers may be in all splits"]
     alone = [gloss for gloss, indices in sorted(by_gloss.items()) if len(indices) == 1]
     if alone:
-        notes.append(
-            f"{len(alone)} glosses have a single clip, which trains and is never tested: {shown(alone)}"
-        )
+        notes.append(f"glosses with a single clip, which trains and is never tested: {shown(alone)}")
     return splits, notes
 
 

@@ -66,11 +66,7 @@ def plan_msasl(annotations: Path, classes: int, files: SourceFiles) -> Plan:
                 )
             )
     if relabelled:
-        notes.append(
-            f"{len(relabelled)} clips have another text than their class, which counts: {shown(relabelled)}"
-        )
+        notes.append(f"another text than their class, which counts: {shown(relabelled)}")
     if repeated:
-        notes.append(
-            f"{len(repeated)} clips are the same part of the same video as another: {shown(repeated)}"
-        )
+        notes.append(f"the same part of the same video as another clip: {shown(repeated)}")
     return Plan(recordings, vocabulary, notes)

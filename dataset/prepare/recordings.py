@@ -87,10 +87,6 @@ class SourceFiles:
         found = self._by_stem.get(stem)
         return found[0] if found else None
 
-    def repeated(self) -> list[str]:
-        """Names, without suffix, that several videos have."""
-        return [stem for stem, found in self._by_stem.items() if len(found) > 1]
-
 
 def youtube_id(url: str) -> str | None:
     """The 11 characters that name a YouTube video, by which its download is usually called."""
@@ -99,5 +95,5 @@ def youtube_id(url: str) -> str | None:
 
 
 def shown(items: list[str], most: int = 8) -> str:
-    """A few of many, for a line of a report."""
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+    """How many there are and the first of them, for a line of a report."""
+    return f"{len(items)}: {', '.join(items[:most])}" + (", ..." if len(items) > most else "")

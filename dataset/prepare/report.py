@@ -48,9 +48,7 @@ class PreparationReport:
         lines += self.plan.notes
         for title, problems in (("broken", self._problems("broken")), ("damaged", self._problems("present"))):
             if problems:
-                lines.append(
-                    f"{len(problems)} clips are {title}: {shown([f'{r.name} ({p})' for r, p in problems], 3)}"
-                )
+                lines.append(f"{title} clips: " + shown([f"{r.name} ({p})" for r, p in problems], 3))
         return "\n".join(lines)
 
     def text(self, title: str) -> str:

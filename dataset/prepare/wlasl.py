@@ -84,8 +84,8 @@ def _notes(
     notes = []
     if unknown:
         notes.append(
-            f"{len(unknown)} clips of {split_path.name} are not in {annotations.name}; their gloss is that of their "
-            f"class: {shown(unknown, 12)}"
+            f"in {split_path.name} but not in {annotations.name} (given the gloss of their class): "
+            f"{shown(unknown, 12)}"
         )
     moved = [
         name
@@ -93,7 +93,7 @@ def _notes(
         if name in instances and instances[name][1].get("split") not in (None, entry["subset"])
     ]
     if moved:
-        notes.append(f"{len(moved)} clips have another split in {annotations.name}: {shown(moved)}")
+        notes.append(f"in another split by {annotations.name}, which is not followed: {shown(moved)}")
     class_list = annotations.with_name("wlasl_class_list.txt")
     if class_list.is_file():
         rows = [line.split(maxsplit=1) for line in class_list.read_text(encoding="utf-8").splitlines()]
@@ -104,11 +104,9 @@ def _notes(
             if names.get(number, gloss) != gloss
         ]
         if other:
-            notes.append(
-                f"{len(other)} glosses are called otherwise in {class_list.name}, which is not followed: {shown(other)}"
-            )
-    silent = Counter(gloss for gloss, _ in instances.values())
-    rare = [gloss for gloss in gloss_of_class.values() if silent[gloss] < 2]
+            notes.append(f"called otherwise in {class_list.name}, which is not followed: {shown(other)}")
+    clips = Counter(gloss for gloss, _ in instances.values())
+    rare = [gloss for gloss in gloss_of_class.values() if clips[gloss] < 2]
     if rare:
-        notes.append(f"{len(rare)} glosses have a single clip: {shown(rare)}")
+        notes.append(f"glosses with a single clip: {shown(rare)}")
     return notes

@@ -193,4 +193,4 @@ def test_a_clip_made_of_images(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "out" / "clips.zip") as archive:
         assert frames_of(archive.read("v1.mp4")) == [1, 2, 3, 4, 5]
         assert frames_of(archive.read("v2.mp4")) == [1, 2, 2, 4, 5]
-    assert "1 clips are damaged: v2 (image of frame 2 is damaged)" in summary
+    assert "damaged clips: 1: v2 (image of frame 2 is damaged)" in summary

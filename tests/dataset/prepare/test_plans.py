@@ -36,7 +36,7 @@ def test_wlasl_joins_annotations_split_and_files(wlasl: Path) -> None:
     ]
     assert plan.vocabulary == ["book", "lose"]
     assert any(
-        "1 clips of nslt_100.json are not in WLASL_v0.3.json" in note and "x1" in note for note in plan.notes
+        "in nslt_100.json but not in WLASL_v0.3.json" in note and "1: x1" in note for note in plan.notes
     )
     assert any("lose (losear)" in note for note in plan.notes)
 
@@ -47,7 +47,7 @@ def test_wlasl_says_which_split_differs(wlasl: Path) -> None:
     (wlasl / "nslt_100.json").write_text(json.dumps(content))
     plan = plan_wlasl(wlasl / "WLASL_v0.3.json", 100, SourceFiles(wlasl / "videos"))
     assert plan.recordings[0].split == "test"
-    assert any("another split" in note and "a1" in note for note in plan.notes)
+    assert any("in another split" in note and "1: a1" in note for note in plan.notes)
 
 
 @pytest.mark.parametrize(
