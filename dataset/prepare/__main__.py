@@ -13,7 +13,7 @@ import argparse
 import os
 from pathlib import Path
 
-from dataset.prepare.build import build
+from dataset.prepare.build import build, is_prepared
 from dataset.prepare.cutting import Size
 from dataset.prepare.folder import plan_folder
 from dataset.prepare.msasl import plan_msasl
@@ -59,6 +59,7 @@ def main() -> int:
     if arguments.processes < 1:
         raise UserError("--processes: must be at least 1")
     files = SourceFiles(arguments.videos)
+    before = is_prepared(arguments.out)
     report = build(
         _plan(arguments, files),
         files,
@@ -68,6 +69,8 @@ def main() -> int:
     )
     out = arguments.out.as_posix()
     print(report.summary())
+    if before:
+        print(f"\n{out} was prepared before, nothing was done; remove it to start anew.")
     print(f"\n{out}/report.md tells all. In a configuration or behind one: data.file={out}/data.yaml")
     return 0
 

@@ -26,6 +26,8 @@ from utils.files import read_json, replacing, write_json
 from utils.progress import progress_bar
 from utils.workers import on_processes
 
+_REPORT = "report.json"
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -34,6 +36,11 @@ class _Job:
     file: str
     images: list[str] | None
     recordings: list[Recording]
+
+
+def is_prepared(out: Path) -> bool:
+    """Whether a folder holds a complete preparation."""
+    return (out / _REPORT).is_file()
 
 
 def build(plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int) -> PreparationReport:
@@ -56,8 +63,8 @@ def build(plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int)
     if state.is_file() and read_json(state, dict).get("fingerprint") != fingerprint:
         raise UserError(f"--out {out}: holds another preparation; name another folder or remove it")
     parts = _Parts(out / "parts", size)
-    if (out / "report.json").is_file():
-        return PreparationReport.read(out / "report.json")
+    if is_prepared(out):
+        return PreparationReport.read(out / _REPORT)
     out.mkdir(parents=True, exist_ok=True)
     write_json(state, {"fingerprint": fingerprint})
 
@@ -162,7 +169,7 @@ def _write(plan: Plan, report: PreparationReport, parts: _Parts, out: Path) -> N
     for name, text in texts.items():
         with replacing(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    report.write(out / "report.json")  # last: it says that the preparation is complete
+    report.write(out / _REPORT)  # last: it says that the preparation is complete
 
 
 def _fingerprint(content: Any) -> str:

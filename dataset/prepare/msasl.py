@@ -21,7 +21,10 @@ def plan_msasl(annotations: Path, classes: int, files: SourceFiles) -> Plan:
         UserError: MSASL_classes.json or all three splits are missing, or a file has another layout.
     """
     class_path = annotations / "MSASL_classes.json"
-    vocabulary = [str(gloss) for gloss in read_json(class_path, list)][:classes]
+    vocabulary = [str(gloss) for gloss in read_json(class_path, list)]
+    if not 1 <= classes <= len(vocabulary):
+        raise UserError(f"--classes: must be from 1 to {len(vocabulary)}, as many as {class_path} has")
+    vocabulary = vocabulary[:classes]
     paths = {split: annotations / f"MSASL_{name}.json" for split, name in _SPLITS.items()}
     notes = [
         f"{path.name} is not there: no {split} clips" for split, path in paths.items() if not path.is_file()

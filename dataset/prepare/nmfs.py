@@ -44,16 +44,12 @@ def plan_nmfs(annotations: Path, files: SourceFiles) -> Plan:
             if number not in glosses:
                 raise UserError(f"{path}, line {line}: there is no gloss of number {number}")
             name = clip.strip("/")
-            recordings.append(Recording(name, glosses[number], split, _find(files, name)))
+            recordings.append(
+                Recording(
+                    name, glosses[number], split, files.find_images(name) or files.find(Path(name).stem)
+                )
+            )
     return Plan(recordings, sorted({r.gloss for r in recordings if r.split == "train"}))
-
-
-def _find(files: SourceFiles, name: str) -> str | None:
-    """A folder of images whose path ends like the clip's name, or a video."""
-    for folder in files.images:
-        if folder == name or folder.endswith(f"/{name}"):
-            return folder
-    return files.find(Path(name).stem)
 
 
 def _list(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -71,10 +71,13 @@ class SourceFiles:
         self.videos: list[str] = []
         self.images: dict[str, list[str]] = defaultdict(list)  # by folder
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._folders: dict[str, list[str]] = defaultdict(list)  # by their last part
         for name in FileSource(path).names():
             folder, _, file = name.rpartition("/")
             stem, dot, suffix = file.rpartition(".")
             if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                if folder not in self.images:
+                    self._folders[folder.rpartition("/")[2]].append(folder)
                 self.images[folder].append(name)
             elif dot and f".{suffix.lower()}" in VIDEO_SUFFIXES:
                 self.videos.append(name)
@@ -86,6 +89,11 @@ class SourceFiles:
         """The video of this name without its suffix, in whatever folder; the first of several."""
         found = self._by_stem.get(stem)
         return found[0] if found else None
+
+    def find_images(self, folder: str) -> str | None:
+        """The folder of images whose path is this, or ends like it."""
+        there = self._folders.get(folder.rpartition("/")[2], [])
+        return next((path for path in there if f"/{path}".endswith(f"/{folder}")), None)
 
 
 def youtube_id(url: str) -> str | None:

@@ -102,10 +102,12 @@ def test_msasl_takes_the_first_classes_in_their_order(tmp_path: Path) -> None:
     assert f"{third.name} (as train_00000)" in notes
 
 
-def test_msasl_without_any_split_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "MSASL_classes.json").write_text("[]")
+def test_msasl_without_any_split_or_with_too_many_classes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "MSASL_classes.json").write_text('["hello", "nice"]')
     with pytest.raises(UserError, match="none of MSASL_train"):
         plan_msasl(tmp_path, 2, files(tmp_path / "videos", "a.mp4"))
+    with pytest.raises(UserError, match="--classes: must be from 1 to 2"):
+        plan_msasl(tmp_path, 3, files(tmp_path / "videos", "a.mp4"))
 
 
 @pytest.mark.parametrize("separator", [",", "\t", " "])
