@@ -36,8 +36,10 @@ def check_annotations(annotations: Annotations, config: Config) -> list[Finding]
     needed = {"train", config.evaluation.validation_split} - {None}
     for split in SPLITS:
         if split not in there and split in needed:
-            key = " (evaluation.validation_split)" if split != "train" else ""
-            findings.append(Finding("split without clips", split, f"is needed{key}", "fatal"))
+            what = "nothing to train on"
+            if split != "train":
+                what = "evaluation.validation_split names it; name another, or null for none"
+            findings.append(Finding("split without clips", split, what, "fatal"))
         elif split not in there and split == "test":
             findings.append(Finding("split without clips", split, "nothing to evaluate on"))
     glosses: dict[str, dict[str, list[Clip]]] = {gloss: defaultdict(list) for gloss in annotations.vocabulary}

@@ -44,6 +44,8 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
     if not any(entry.get("split") for entry in entries):
         splits, notes = divide([(r.gloss, r.signer) for r in recordings], seed)
         recordings = [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
+    if not any(r.split == "dev" for r in recordings):
+        notes.append("no clips for dev: train with evaluation.validation_split=test, or =null for none")
     return Plan(recordings, sorted({r.gloss for r in recordings if r.split == "train"}), notes)
 
 
