@@ -6,8 +6,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
+
+from utils.errors import UserError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -20,6 +23,9 @@ def on_processes(work: Callable[[Job], Result], jobs: list[Job], processes: int)
 
     `work` is copied to each process once, jobs and results are copied; all must pickle. Whoever stops iterating, or is
     interrupted, waits for the jobs that have begun; a main process that is killed takes its workers along.
+
+    Raises:
+        UserError: a process died.
     """
     if not jobs:
         return
@@ -29,6 +35,10 @@ def on_processes(work: Callable[[Job], Result], jobs: list[Job], processes: int)
     try:
         for future in as_completed([pool.submit(_do, job) for job in jobs]):
             yield future.result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a process died, most likely for lack of memory; try fewer with --processes"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

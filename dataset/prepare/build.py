@@ -27,6 +27,7 @@ from utils.progress import progress_bar
 from utils.workers import on_processes
 
 _REPORT = "report.json"
+_OUTPUT = ("clips.zip", "clips.csv", "vocabulary.json", "data.yaml", "report.md", _REPORT)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,15 @@ def build(plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int)
     fingerprint = _fingerprint([plan.vocabulary, [asdict(r) for r in plan.recordings], asdict(size)])
     state = out / "preparation.json"
     if state.is_file() and read_json(state, dict).get("fingerprint") != fingerprint:
-        raise UserError(f"--out {out}: holds another preparation; name another folder or remove it")
+        raise UserError(
+            f"--out {out}: holds another preparation (other annotations, options or videos); name another folder or "
+            "remove it"
+        )
+    foreign = [name for name in _OUTPUT if (out / name).exists()]
+    if foreign and not state.is_file():
+        raise UserError(
+            f"--out {out}: holds a {foreign[0]} that is not of a preparation; name another folder"
+        )
     parts = _Parts(out / "parts", size)
     if is_prepared(out):
         return PreparationReport.read(out / _REPORT)

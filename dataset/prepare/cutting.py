@@ -49,8 +49,8 @@ class CannotCut(UserError):
     """The part of a recording is not in its file."""
 
 
-def part_of(recording: Recording, frames: int, rate: float) -> tuple[int, int]:
-    """First frame and end of a recording within a file of so many frames.
+def part_of(recording: Recording, frames: int, rate: float) -> tuple[int, int, str | None]:
+    """First frame and end of a recording within a file of so many frames, and what is wrong with that.
 
     A file that is as long as the part, or nearly, and ends before the part would, is the part: WLASL is often handed on
     cut, under frame numbers that count from the start of the original.
@@ -58,15 +58,15 @@ def part_of(recording: Recording, frames: int, rate: float) -> tuple[int, int]:
     start, end = recording.start, recording.end
     if recording.times is not None:
         start, end = (round(seconds * rate) for seconds in recording.times)
-    if end is None or end <= frames:
-        last = frames if end is None else end
-        if start < last:
-            return start, last
-    elif abs(frames - (end - start)) <= CUT_BEFORE:
-        return 0, frames
+    if end is not None and end <= start:
+        raise CannotCut(f"would be from frame {start} to {end}, which is nothing")
+    if end is not None and end > frames and abs(frames - (end - start)) <= CUT_BEFORE:
+        return 0, frames, None
     if start >= frames:
         raise CannotCut(f"has {frames} frames, the clip would begin at frame {start}")
-    return start, frames
+    if end is None or end <= frames:
+        return start, frames if end is None else end, None
+    return start, frames, f"ends at frame {frames}, the clip at {end}"
 
 
 def cut_video(content: bytes, recordings: list[Recording], size: Size) -> Iterator[CutClip]:
@@ -80,11 +80,11 @@ def cut_video(content: bytes, recordings: list[Recording], size: Size) -> Iterat
     writers = []
     for recording in recordings:
         try:
-            start, end = part_of(recording, frames, rate)
+            start, end, problem = part_of(recording, frames, rate)
         except CannotCut as error:
             yield CutClip(recording, None, 0, str(error))
             continue
-        writers.append(_ClipWriter(recording, start, end, rate, size))
+        writers.append(_ClipWriter(recording, start, end, rate, size, problem))
     if writers:
         first = min(writer.start for writer in writers)
         last = max(writer.end for writer in writers)
@@ -108,8 +108,11 @@ def cut_images(contents: list[bytes], recording: Recording, size: Size) -> CutCl
 class _ClipWriter:
     """Takes the frames of one clip out of those of its file, and encodes them as they come."""
 
-    def __init__(self, recording: Recording, start: int, end: int, rate: float, size: Size):
+    def __init__(
+        self, recording: Recording, start: int, end: int, rate: float, size: Size, problem: str | None = None
+    ):
         self.recording, self.start, self.end, self.size = recording, start, end, size
+        self._problem = problem
         self._rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 240 else Fraction(25)
         self._buffer = io.BytesIO()
         self._container: av.container.OutputContainer | None = None
@@ -139,6 +142,7 @@ class _ClipWriter:
             return CutClip(self.recording, None, 0, problem or "has no frames where the clip should be")
         self._container.mux(self._stream.encode())
         self._container.close()
+        problem = problem or self._problem
         expected = self.end - self.start
         if problem is None and self._frames < expected:
             problem = f"has {self._frames} frames of {expected}"

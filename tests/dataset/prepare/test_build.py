@@ -125,6 +125,11 @@ def test_another_preparation_is_never_replaced(wlasl: Path) -> None:
     with pytest.raises(UserError, match="none of the 1 clips is there"):
         build(Plan([Recording("q", "lose", "train", None)], ["lose"]), files, wlasl / "other", SQUARE, 1)
     assert not (wlasl / "other").exists()
+    (wlasl / "own").mkdir()
+    (wlasl / "own" / "clips.csv").write_text("made by hand")
+    with pytest.raises(UserError, match=r"holds a clips\.csv that is not of a preparation"):
+        build(plan, files, wlasl / "own", SQUARE, 1)
+    assert (wlasl / "own" / "clips.csv").read_text() == "made by hand"
 
 
 @pytest.mark.parametrize(
@@ -140,17 +145,21 @@ def test_another_preparation_is_never_replaced(wlasl: Path) -> None:
 )
 def test_part_of_a_file(part: tuple[int, int | None], frames: int, expected: tuple[int, int]) -> None:
     recording = Recording("a", "sun", "train", "a.mp4", start=part[0], end=part[1])
-    assert part_of(recording, frames, 25.0) == expected
+    assert part_of(recording, frames, 25.0)[:2] == expected
 
 
-def test_a_part_beyond_the_file_is_refused() -> None:
+def test_a_part_that_is_not_all_in_the_file_is_said() -> None:
+    recording = Recording("a", "sun", "train", "a.mp4", start=5, end=60)
+    assert part_of(recording, 30, 25.0) == (5, 30, "ends at frame 30, the clip at 60")
     with pytest.raises(UserError, match="has 30 frames, the clip would begin at frame 500"):
         part_of(Recording("a", "sun", "train", "a.mp4", start=500, end=600), 30, 25.0)
+    with pytest.raises(UserError, match="from frame 25 to 25, which is nothing"):
+        part_of(Recording("a", "sun", "train", "a.mp4", times=(1.0, 1.0)), 30, 25.0)
 
 
 def test_times_count_by_the_rate_of_the_file() -> None:
     recording = Recording("a", "sun", "train", "a.mp4", times=(1.0, 2.0))
-    assert part_of(recording, 100, 30.0) == (30, 60)
+    assert part_of(recording, 100, 30.0) == (30, 60, None)
 
 
 def test_all_clips_of_a_video_in_one_pass_cropped_to_their_boxes(mp4: Callable[[int], bytes]) -> None:
