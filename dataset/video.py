@@ -48,7 +48,7 @@ class FileSource:
             with zipfile.ZipFile(path) as archive:
                 self._members = frozenset(archive.namelist())
         except zipfile.BadZipFile as error:
-            raise UserError(f"{path}: not a zip file: {error}") from None
+            raise UserError(f"{path}: neither a folder nor a zip file: {error}") from None
 
     def __contains__(self, name: str) -> bool:
         return (self.path / name).is_file() if self.path.is_dir() else name in self._members
@@ -58,12 +58,11 @@ class FileSource:
         names: Iterable[str] = self._members
         if self.path.is_dir():
             names = (p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file())
+        hidden = (".", "__MACOSX")
         return sorted(
             name
             for name in names
-            if not name.endswith("/")
-            and not name.split("/")[-1].startswith(".")
-            and not name.startswith("__MACOSX/")
+            if not name.endswith("/") and not any(p.startswith(hidden) for p in name.split("/"))
         )
 
     def read(self, name: str) -> bytes:

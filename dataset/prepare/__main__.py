@@ -6,14 +6,15 @@
     python -m dataset.prepare folder --videos recordings --out data/custom [--csv recordings.csv]
 
 Writes clips.zip, clips.csv, vocabulary.json, data.yaml (for configurations: data.file=<out>/data.yaml) and
-report.md. The videos, a folder or a zip, are only read. The same command again continues where it was stopped.
+report.md. The videos, a folder or a zip, are only read. The same command again continues where it was stopped, and
+takes in what was added or replaced. Exit code 0, whatever is missing or broken: the report counts it.
 """
 
 import argparse
 import os
 from pathlib import Path
 
-from dataset.prepare.build import build, is_prepared
+from dataset.prepare.build import build
 from dataset.prepare.cutting import Size
 from dataset.prepare.folder import plan_folder
 from dataset.prepare.msasl import plan_msasl
@@ -59,19 +60,12 @@ def main() -> int:
     if arguments.processes < 1:
         raise UserError("--processes: must be at least 1")
     files = SourceFiles(arguments.videos)
-    before = is_prepared(arguments.out)
-    report = build(
-        _plan(arguments, files),
-        files,
-        arguments.out,
-        Size(SIDE, keep_shape=arguments.set == "folder"),
-        arguments.processes,
-    )
+    plan = _plan(arguments, files)
+    size = Size(SIDE, keep_shape=arguments.set == "folder")
+    report, cut = build(plan, files, arguments.out, size, arguments.processes)
     out = arguments.out.as_posix()
     print(report.summary())
-    if before:
-        print(f"\n{out} was prepared before, nothing was done; remove it to start anew.")
-    print(f"\n{out}/report.md tells all. In a configuration or behind one: data.file={out}/data.yaml")
+    print(f"\n{cut} clips cut now; {out}/report.md tells all. For a configuration: data.file={out}/data.yaml")
     return 0
 
 

@@ -1,16 +1,20 @@
 """Carry out a plan: cut and scale every recording, on several processes, and write the prepared data set.
 
-Each clip that is done is at once a file in `<out>/parts`; a preparation that is stopped, or killed, continues there.
+Each clip that is done is at once a file in `<out>/parts`; a preparation that is stopped, or killed, continues there. A
+preparation that is complete is brought up to date when recordings are added or replaced.
 """
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from typing import Any
 import yaml
 
 from dataset.prepare.cutting import CutClip, Size, cut_images, cut_video
-from dataset.prepare.recordings import Plan, Recording, SourceFiles
+from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles
 from dataset.prepare.report import Outcome, PreparationReport
 from dataset.video import FileSource
 from utils.errors import UserError
@@ -27,7 +31,9 @@ from utils.progress import progress_bar
 from utils.workers import on_processes
 
 _REPORT = "report.json"
-_OUTPUT = ("clips.zip", "clips.csv", "vocabulary.json", "data.yaml", "report.md", _REPORT)
+_STATE = "preparation.json"
+_KEYPOINTS = "keypoints.safetensors"  # that gen_pose.py is told to write
+_TEXTS = ("clips.csv", "vocabulary.json", "data.yaml", "report.md", _REPORT)
 
 
 @dataclass(frozen=True)
@@ -39,59 +45,103 @@ class _Job:
     recordings: list[Recording]
 
 
-def is_prepared(out: Path) -> bool:
-    """Whether a folder holds a complete preparation."""
-    return (out / _REPORT).is_file()
+def build(
+    plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int
+) -> tuple[PreparationReport, int]:
+    """Bring the data set in `out` up to date: clips.zip, clips.csv, vocabulary.json, data.yaml and report.md.
 
-
-def build(plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int) -> PreparationReport:
-    """Write clips.zip, clips.csv, vocabulary.json, data.yaml and report.md into `out`.
+    Returns:
+        The report, and how many clips were cut now; those of an earlier preparation are kept where neither their part
+        nor their file has changed.
 
     Raises:
-        UserError: `out` holds another preparation, lies in the source, or no recording is there.
+        UserError: `out` holds anything else or cannot be written, lies in the source, is being prepared by another
+            process, or no recording is there.
     """
     if out.resolve().is_relative_to(files.path.resolve()):
         raise UserError(f"--out {out}: lies within the videos, which are never changed; name another folder")
     present = [r for r in plan.recordings if r.file is not None]
     if not present:
-        example = plan.recordings[0].name if plan.recordings else "none"
+        example = f" (the first: {plan.recordings[0].wanted})" if plan.recordings else ""
         raise UserError(
-            f"{files.path}: none of the {len(plan.recordings)} clips is there (the first: {example}); "
+            f"{files.path}: none of the {len(plan.recordings)} clips is there{example}; paths are relative to it, and "
             f"it has {len(files.videos)} videos and {len(files.images)} folders of images"
         )
-    fingerprint = _fingerprint([plan.vocabulary, [asdict(r) for r in plan.recordings], asdict(size)])
-    state = out / "preparation.json"
-    if state.is_file() and read_json(state, dict).get("fingerprint") != fingerprint:
-        raise UserError(
-            f"--out {out}: holds another preparation (other annotations, options or videos); name another folder or "
-            "remove it"
-        )
-    foreign = [name for name in _OUTPUT if (out / name).exists()]
-    if foreign and not state.is_file():
-        raise UserError(
-            f"--out {out}: holds a {foreign[0]} that is not of a preparation; name another folder"
-        )
-    parts = _Parts(out / "parts", size)
-    if is_prepared(out):
-        return PreparationReport.read(out / _REPORT)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(state, {"fingerprint": fingerprint})
+    with _claimed(out):
+        return _build(plan, present, files, out, size, processes)
+
+
+def _build(
+    plan: Plan, present: list[Recording], files: SourceFiles, out: Path, size: Size, processes: int
+) -> tuple[PreparationReport, int]:
+    keys = {r.name: _key(r, files, size) for r in present}
+    state: dict[str, Any] = read_json(out / _STATE, dict) if (out / _STATE).is_file() else {}
+    if not state and any(out.iterdir()):
+        raise UserError(f"--out {out}: holds files that are not of a preparation; name another folder")
+    if state and state["title"] != plan.title:
+        raise UserError(f"--out {out}: holds {state['title']}, not {plan.title}; name another folder")
+    content = _fingerprint([plan.vocabulary, [asdict(r) for r in plan.recordings], keys])
+    parts = _Parts(out / "parts", keys)
+    old = state.get("keys", {})  # of a complete preparation
+    if old and _zip_is_whole(out, state):
+        if state["content"] == content and all((out / name).is_file() for name in _TEXTS):
+            return PreparationReport.read(out / _REPORT), 0
+        parts.take_over(out, old)
+    changed = [name for name, key in old.items() if name in keys and keys[name] != key]
+    if changed and (out / _KEYPOINTS).is_file():
+        text = f"changed since their keypoints were found; remove {out / _KEYPOINTS} to find all anew"
+        plan.notes.append(Note(text, changed))
+    write_json(out / _STATE, {"title": plan.title})
 
     outcomes = {r.name: Outcome("missing") for r in plan.recordings}
     for recording in present:
         if (done := parts.done(recording)) is not None:
             outcomes[recording.name] = done
-    jobs = _jobs([r for r in present if outcomes[r.name].state == "missing"], files)
-    with progress_bar(
-        len(present), len(present) - sum(len(j.recordings) for j in jobs), "clip", True
-    ) as progress:
-        for finished in on_processes(_Cutter(FileSource(files.path), parts, size), jobs, processes):
+    left = [r for r in present if outcomes[r.name].state == "missing"]
+    with progress_bar(len(present), len(present) - len(left), "clip", True) as progress:
+        cutter = _Cutter(FileSource(files.path), parts, size)
+        for finished in on_processes(cutter, _jobs(left, files), processes):
             outcomes.update(finished)
             progress.update(len(finished))
     report = PreparationReport(plan, outcomes)
     _write(plan, report, parts, out)
+    zip_size = (out / "clips.zip").stat().st_size
+    # Last: it says that the preparation is complete.
+    write_json(out / _STATE, {"title": plan.title, "content": content, "zip_size": zip_size, "keys": keys})
     shutil.rmtree(parts.folder, ignore_errors=True)
-    return report
+    return report, sum(outcomes[r.name].state == "present" for r in left)
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """A folder that no other process prepares at the same time."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"--out {out}: another process is preparing it") from None
+    else:
+        yield
+    finally:
+        os.close(handle)
+        with suppress(OSError):
+            out.rmdir()  # where nothing was written
+
+
+def _zip_is_whole(out: Path, state: dict[str, Any]) -> bool:
+    path = out / "clips.zip"
+    return path.is_file() and path.stat().st_size == state["zip_size"]
+
+
+def _key(recording: Recording, files: SourceFiles, size: Size) -> str:
+    """What the content of a clip depends on."""
+    assert recording.file is not None
+    part = (recording.start, recording.end, recording.times, recording.box, recording.cut_before)
+    return _fingerprint([recording.file, files.stamp(recording.file), part, asdict(size)])
 
 
 def _jobs(recordings: list[Recording], files: SourceFiles) -> list[_Job]:
@@ -106,13 +156,13 @@ def _jobs(recordings: list[Recording], files: SourceFiles) -> list[_Job]:
 
 
 class _Parts:
-    """Clips that are done, each an mp4 file and what is to be said about it."""
+    """Clips that are done, each an mp4 file and what is to be said about it, named by their keys."""
 
-    def __init__(self, folder: Path, size: Size):
-        self.folder, self._size = folder, size
+    def __init__(self, folder: Path, keys: dict[str, str]):
+        self.folder, self._keys = folder, keys
 
     def path(self, recording: Recording) -> Path:
-        return self.folder / f"{_fingerprint([asdict(recording), asdict(self._size)])}.mp4"
+        return self.folder / f"{self._keys[recording.name]}.mp4"
 
     def done(self, recording: Recording) -> Outcome | None:
         note = self.path(recording).with_suffix(".json")
@@ -123,12 +173,23 @@ class _Parts:
         if cut.content is None:
             return Outcome("broken", 0, cut.problem)
         outcome = Outcome("present", cut.frames, cut.problem)
-        path = self.path(cut.recording)
+        self._put(self.path(cut.recording), cut.content, outcome)
+        return outcome
+
+    def take_over(self, out: Path, old_keys: dict[str, str]) -> None:
+        """Keep the clips of a complete preparation that are still wanted as they are."""
+        wanted = set(self._keys.values())
+        outcomes = PreparationReport.read(out / _REPORT).outcomes
+        with zipfile.ZipFile(out / "clips.zip") as archive:
+            for name, key in old_keys.items():
+                if key in wanted and outcomes[name].state == "present":
+                    self._put(self.folder / f"{key}.mp4", archive.read(f"{name}.mp4"), outcomes[name])
+
+    def _put(self, path: Path, content: bytes, outcome: Outcome) -> None:
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as partial:
-            partial.write_bytes(cut.content)
+            partial.write_bytes(content)
         write_json(path.with_suffix(".json"), asdict(outcome))
-        return outcome
 
 
 @dataclass(frozen=True)
@@ -164,7 +225,7 @@ def _write(plan: Plan, report: PreparationReport, parts: _Parts, out: Path) -> N
         "index": "clips.csv",
         "videos": "clips.zip",
         "vocabulary": "vocabulary.json",
-        "keypoints": "keypoints.safetensors",
+        "keypoints": _KEYPOINTS,
         "word_embeddings": "word_embeddings.safetensors",
     }
     texts = {
@@ -173,12 +234,12 @@ def _write(plan: Plan, report: PreparationReport, parts: _Parts, out: Path) -> N
         "data.yaml": yaml.safe_dump(
             {key: (out / name).as_posix() for key, name in data.items()}, sort_keys=False
         ),
-        "report.md": report.text(out.name),
+        "report.md": report.text(),
     }
     for name, text in texts.items():
         with replacing(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    report.write(out / _REPORT)  # last: it says that the preparation is complete
+    report.write(out / _REPORT)
 
 
 def _fingerprint(content: Any) -> str:

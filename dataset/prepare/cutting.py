@@ -52,15 +52,20 @@ class CannotCut(UserError):
 def part_of(recording: Recording, frames: int, rate: float) -> tuple[int, int, str | None]:
     """First frame and end of a recording within a file of so many frames, and what is wrong with that.
 
-    A file that is as long as the part, or nearly, and ends before the part would, is the part: WLASL is often handed on
-    cut, under frame numbers that count from the start of the original.
+    Where files may have been cut before, one that is as long as the part, or nearly, and ends before the part would, is
+    the part: WLASL is often handed on so, under frame numbers that count from the start of the original.
     """
     start, end = recording.start, recording.end
     if recording.times is not None:
         start, end = (round(seconds * rate) for seconds in recording.times)
     if end is not None and end <= start:
         raise CannotCut(f"would be from frame {start} to {end}, which is nothing")
-    if end is not None and end > frames and abs(frames - (end - start)) <= CUT_BEFORE:
+    if (
+        recording.cut_before
+        and end is not None
+        and end > frames
+        and abs(frames - (end - start)) <= CUT_BEFORE
+    ):
         return 0, frames, None
     if start >= frames:
         raise CannotCut(f"has {frames} frames, the clip would begin at frame {start}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.annotations import SPLITS, Split
-from dataset.prepare.recordings import Plan, Recording, SourceFiles, shown
+from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles
 from utils.errors import UserError
 from utils.seeding import generator
 
@@ -37,19 +37,22 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
             entry.get("signer"),
             start=entry.get("start_frame") or 0,
             end=entry.get("end_frame"),
+            wanted=entry["video"],
         )
         for name, entry in zip(names, entries, strict=True)
     ]
-    notes: list[str] = []
+    notes: list[Note] = []
     if not any(entry.get("split") for entry in entries):
         splits, notes = divide([(r.gloss, r.signer) for r in recordings], seed)
         recordings = [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
     if not any(r.split == "dev" for r in recordings):
-        notes.append("no clips for dev: train with evaluation.validation_split=test, or =null for none")
-    return Plan(recordings, sorted({r.gloss for r in recordings if r.split == "train"}), notes)
+        notes.append(Note("no clips for dev: train with evaluation.validation_split=test, or =null for none"))
+    return Plan(
+        "own recordings", recordings, sorted({r.gloss for r in recordings if r.split == "train"}), notes
+    )
 
 
-def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split], list[str]]:
+def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split], list[Note]]:
     """Splits for clips of (gloss, signer), and notes on what could not be had.
 
     Where every clip has a signer, whole signers go to test and dev, until each has its share of the clips, as long as
@@ -66,7 +69,9 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
             _give_signers(clips, order, chosen, "dev")
         if "test" in chosen.values():
             notes = [
-                f"signers in {split}: {shown([s for s in signers if chosen[s] == split])}" for split in SPLITS
+                Note(f"signers in {split}", [s for s in signers if chosen[s] == split])
+                for split in SPLITS
+                if split in chosen.values()
             ]
             return [chosen[signer] for _, signer in clips if signer is not None], notes
     splits: list[Split] = ["train"] * len(clips)
@@ -82,10 +87,10 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
             splits[index] = "test"
         for index in order_[test : test + dev]:
             splits[index] = "dev"
-    notes = ["divided within each gloss: the same signers may be in all splits"]
+    notes = [Note("divided within each gloss: the same signers may be in all splits")]
     alone = [gloss for gloss, indices in sorted(by_gloss.items()) if len(indices) == 1]
     if alone:
-        notes.append(f"glosses with a single clip, which trains and is never tested: {shown(alone)}")
+        notes.append(Note("glosses with a single clip, which trains and is never tested", alone))
     return splits, notes
 
 
@@ -104,23 +109,22 @@ def _give_signers(
 
 
 def _from_folders(files: SourceFiles) -> list[dict[str, Any]]:
-    entries = []
-    for video in files.videos:
-        parents = video.split("/")[:-1]
-        if not parents:
-            raise UserError(
-                f"{files.path}: {video} is in no gloss's folder; expected <gloss>/<video>, or give --csv"
-            )
-        entries.append(
-            {
-                "video": video,
-                "file": video,
-                "gloss": unicodedata.normalize("NFC", parents[0]).strip(),
-                "signer": unicodedata.normalize("NFC", parents[1]) if len(parents) > 1 else None,
-            }
-        )
-    if not entries:
+    if not files.videos:
         raise UserError(f"{files.path}: no videos in it; expected <gloss>/<video>")
+    paths = [video.split("/") for video in files.videos]
+    while len({path[0] for path in paths}) == 1 and min(map(len, paths)) > 2:
+        paths = [path[1:] for path in paths]  # one folder around all, as zip programs make it
+    entries = []
+    for video, (*folders, _) in zip(files.videos, paths, strict=True):
+        if not 1 <= len(folders) <= 2:
+            where = "is in no gloss's folder" if not folders else f"is {len(folders)} folders deep"
+            raise UserError(
+                f"{files.path}: {video} {where}; expected <gloss>/<video> or <gloss>/<signer>/<video>, or give --csv"
+            )
+        gloss, *signer = (unicodedata.normalize("NFC", folder).strip() for folder in folders)
+        entries.append(
+            {"video": video, "file": video, "gloss": gloss, "signer": signer[0] if signer else None}
+        )
     return entries
 
 
@@ -133,13 +137,15 @@ def _from_table(table: Path, files: SourceFiles) -> list[dict[str, Any]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: not a UTF-8 CSV file: {error}") from None
     if not rows or not {"video", "gloss"} <= rows[0].keys():
-        raise UserError(f"{table}: needs a header with the columns video,gloss and at least one row")
+        found = ", ".join(map(repr, rows[0])) if rows else "no rows"
+        raise UserError(f"{table}: needs the columns video,gloss, separated by commas; found: {found}")
     there = set(files.videos)
     for line, row in enumerate(rows, start=2):
         where = f"{table}, line {line}"
         if not row["video"] or not row["gloss"]:
             raise UserError(f"{where}: video or gloss is empty")
         row["gloss"] = unicodedata.normalize("NFC", row["gloss"]).strip()
+        row["video"] = row["video"].replace("\\", "/").removeprefix("./")
         row["file"] = row["video"] if row["video"] in there else None
         row["signer"] = row.get("signer") or None
         if row.get("split") and row["split"] not in SPLITS:
@@ -162,7 +168,8 @@ def _names(videos: list[str]) -> list[str]:
     names = []
     for video in videos:
         folder, _, file = video.rpartition("/")
-        stem = unicodedata.normalize("NFC", f"{folder}/{file.rpartition('.')[0]}".lstrip("/"))
+        whole = unicodedata.normalize("NFC", f"{folder}/{file.rpartition('.')[0] or file}")
+        stem = "/".join(part.strip() for part in whole.split("/")).lstrip("/")
         name = stem
         while taken[name.casefold()]:
             taken[stem.casefold()] += 1

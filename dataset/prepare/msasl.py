@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.annotations import Split
-from dataset.prepare.recordings import Plan, Recording, SourceFiles, shown, youtube_id
+from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles, youtube_id
 from utils.errors import UserError
 from utils.files import read_json
 
@@ -27,7 +27,9 @@ def plan_msasl(annotations: Path, classes: int, files: SourceFiles) -> Plan:
     vocabulary = vocabulary[:classes]
     paths = {split: annotations / f"MSASL_{name}.json" for split, name in _SPLITS.items()}
     notes = [
-        f"{path.name} is not there: no {split} clips" for split, path in paths.items() if not path.is_file()
+        Note(f"{path.name} is not there: no {split} clips")
+        for split, path in paths.items()
+        if not path.is_file()
     ]
     if len(notes) == len(paths):
         raise UserError(
@@ -66,10 +68,11 @@ def plan_msasl(annotations: Path, classes: int, files: SourceFiles) -> Plan:
                     None if signer in (None, -1) else str(signer),
                     times=times,
                     box=(top, left, bottom, right),
+                    wanted=video or entry["url"],
                 )
             )
     if relabelled:
-        notes.append(f"another text than their class, which counts: {shown(relabelled)}")
+        notes.append(Note("another text than their class, which counts", relabelled))
     if repeated:
-        notes.append(f"the same part of the same video as another clip: {shown(repeated)}")
-    return Plan(recordings, vocabulary, notes)
+        notes.append(Note("the same part of the same video as another clip", repeated))
+    return Plan(f"MSASL-{classes}", recordings, vocabulary, notes)

@@ -44,12 +44,9 @@ def plan_nmfs(annotations: Path, files: SourceFiles) -> Plan:
             if number not in glosses:
                 raise UserError(f"{path}, line {line}: there is no gloss of number {number}")
             name = clip.strip("/")
-            recordings.append(
-                Recording(
-                    name, glosses[number], split, files.find_images(name) or files.find(Path(name).stem)
-                )
-            )
-    return Plan(recordings, sorted({r.gloss for r in recordings if r.split == "train"}))
+            file = files.find_images(name) or files.find(Path(name).stem)
+            recordings.append(Recording(name, glosses[number], split, file, wanted=name))
+    return Plan("NMFs-CSL", recordings, sorted({r.gloss for r in recordings if r.split == "train"}))
 
 
 def _list(folder: Path, names: tuple[str, ...]) -> Path | None:

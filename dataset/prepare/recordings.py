@@ -1,6 +1,7 @@
 """What a data set is made from: the clips that its annotations name, and the files that are there."""
 
 import re
+import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ VIDEO_SUFFIXES = {
 VIDEO_SUFFIXES |= {".ts", ".webm", ".wmv"}
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png"}
 _YOUTUBE = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/)([\w-]{11})")
-_BRACKETED = re.compile(r"\[([\w-]{11})\]$")  # how yt-dlp ends a file name
+_DOWNLOADED = re.compile(r"(?:\[([\w-]{11})\]|-([\w-]{11}))$")  # how yt-dlp and youtube-dl end a file name
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Recording:
     start, end: the part of the video that shows the sign, frames from 0, the end exclusive; None: to the end.
     times: the same in seconds, for annotations that say it so.
     box: the part of the picture: top, left, bottom, right, as shares of its height and width.
+    cut_before: whether the file may be the part itself, cut out by whoever handed it on.
+    wanted: what was looked for, where there is no file.
     """
 
     name: str
@@ -48,15 +51,32 @@ class Recording:
     end: int | None = None
     times: tuple[float, float] | None = None
     box: tuple[float, float, float, float] | None = None
+    cut_before: bool = False
+    wanted: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something odd about the annotations, and what it is about."""
+
+    text: str
+    items: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.text}: {shown(self.items)}" if self.items else self.text
 
 
 @dataclass
 class Plan:
-    """All clips of a data set, its glosses in class order, and what is odd about its annotations."""
+    """All clips of a data set, its glosses in class order, and what is odd about its annotations.
 
+    title: which data set this is; a folder holds one.
+    """
+
+    title: str
     recordings: list[Recording]
     vocabulary: list[str]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 class SourceFiles:
@@ -72,7 +92,12 @@ class SourceFiles:
         self.images: dict[str, list[str]] = defaultdict(list)  # by folder
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._folders: dict[str, list[str]] = defaultdict(list)  # by their last part
-        for name in FileSource(path).names():
+        names = FileSource(path).names()
+        self._infos: dict[str, zipfile.ZipInfo] | None = None
+        if path.is_file():
+            with zipfile.ZipFile(path) as archive:
+                self._infos = {info.filename: info for info in archive.infolist()}
+        for name in names:
             folder, _, file = name.rpartition("/")
             stem, dot, suffix = file.rpartition(".")
             if f".{suffix.lower()}" in IMAGE_SUFFIXES:
@@ -82,8 +107,20 @@ class SourceFiles:
             elif dot and f".{suffix.lower()}" in VIDEO_SUFFIXES:
                 self.videos.append(name)
                 self._by_stem[stem].append(name)
-                if match := _BRACKETED.search(stem):
-                    self._by_stem[match[1]].append(name)
+                if match := _DOWNLOADED.search(stem):
+                    self._by_stem[match[1] or match[2]].append(name)
+
+    def stamp(self, file: str) -> list[tuple[int, int]]:
+        """What tells whether a video, or a folder of images, has changed: its size, and its time or checksum."""
+        if self._infos is not None:
+            infos = [self._infos[name] for name in self.images.get(file, [file])]
+            return [(info.file_size, info.CRC) for info in infos]
+        stats = [(self.path / name).stat() for name in self.images.get(file, [file])]
+        return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+    def repeated(self) -> list[str]:
+        """Names, without suffix, that several videos have."""
+        return sorted(stem for stem, found in self._by_stem.items() if len(found) > 1)
 
     def find(self, stem: str) -> str | None:
         """The video of this name without its suffix, in whatever folder; the first of several."""

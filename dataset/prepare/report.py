@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dataset.annotations import SPLITS
-from dataset.prepare.recordings import Plan, Recording, shown
+from dataset.prepare.recordings import Note, Plan, Recording, shown
 from utils.files import read_json, write_json
 
 State = Literal["present", "missing", "broken"]
@@ -45,22 +45,27 @@ class PreparationReport:
         untrained = self._untrained()
         glosses = len(self.plan.vocabulary)
         lines.append(f"{glosses} glosses, {glosses - len(untrained)} of them with training clips")
-        lines += self.plan.notes
+        lines += map(str, self.plan.notes)
         for title, problems in (("broken", self._problems("broken")), ("damaged", self._problems("present"))):
             if problems:
                 lines.append(f"{title} clips: " + shown([f"{r.name} ({p})" for r, p in problems], 3))
         return "\n".join(lines)
 
-    def text(self, title: str) -> str:
+    def text(self) -> str:
         """The whole report, Markdown."""
-        lines = [f"# {title}", "", "| split | clips | " + " | ".join(STATES) + " |", "| --- " * 5 + "|"]
+        lines = [
+            f"# {self.plan.title}",
+            "",
+            "| split | clips | " + " | ".join(STATES) + " |",
+            "| --- " * 5 + "|",
+        ]
         for split in SPLITS:
             counts = self.count(split)
             lines.append(
                 f"| {split} | {counts.total()} | " + " | ".join(str(counts[s]) for s in STATES) + " |"
             )
         if self.plan.notes:
-            lines += ["", "## About the annotations", "", *(f"- {note}" for note in self.plan.notes)]
+            lines += ["", "## About the annotations", "", *map(_whole, self.plan.notes)]
         for heading, problems in (
             ("Broken: not in the prepared set", self._problems("broken")),
             ("Damaged: in the set, with what could be read", self._problems("present")),
@@ -69,8 +74,8 @@ class PreparationReport:
                 lines += ["", f"## {heading}", "", *(f"- {r.name} ({r.file}): {p}" for r, p in problems)]
         if untrained := self._untrained():
             lines += ["", "## Glosses without a training clip", "", ", ".join(untrained)]
-        if missing := [r.name for r in self.plan.recordings if self.outcomes[r.name].state == "missing"]:
-            lines += ["", "## Missing clips", "", ", ".join(missing)]
+        if missing := {r.wanted for r in self.plan.recordings if self.outcomes[r.name].state == "missing"}:
+            lines += ["", "## Missing videos", "", ", ".join(sorted(missing))]
         lines += ["", "## Clips of each gloss: present / missing / broken", ""]
         lines += ["| gloss | " + " | ".join(SPLITS) + " |", "| --- " * 4 + "|"]
         counts_of: dict[tuple[str, str], Counter[State]] = {}
@@ -86,7 +91,8 @@ class PreparationReport:
     def write(self, path: Path) -> None:
         """As JSON, which `read` reads."""
         clips = [{**asdict(r), **asdict(self.outcomes[r.name])} for r in self.plan.recordings]
-        write_json(path, {"notes": self.plan.notes, "vocabulary": self.plan.vocabulary, "clips": clips})
+        content = {"title": self.plan.title, "vocabulary": self.plan.vocabulary, "clips": clips}
+        write_json(path, {**content, "notes": [asdict(note) for note in self.plan.notes]})
 
     @classmethod
     def read(cls, path: Path) -> "PreparationReport":
@@ -97,7 +103,8 @@ class PreparationReport:
             recording = Recording(**{key: value for key, value in clip.items() if key not in outcome_keys})
             recordings.append(recording)
             outcomes[recording.name] = Outcome(**{key: clip[key] for key in outcome_keys})
-        return cls(Plan(recordings, content["vocabulary"], content["notes"]), outcomes)
+        notes = [Note(**note) for note in content["notes"]]
+        return cls(Plan(content["title"], recordings, content["vocabulary"], notes), outcomes)
 
     def _untrained(self) -> list[str]:
         trained = {
@@ -110,3 +117,7 @@ class PreparationReport:
     def _problems(self, state: State) -> list[tuple[Recording, str]]:
         found = ((r, self.outcomes[r.name]) for r in self.plan.recordings)
         return [(r, o.problem) for r, o in found if o.state == state and o.problem is not None]
+
+
+def _whole(note: Note) -> str:
+    return f"- {note.text}" + (f": {', '.join(note.items)}" if note.items else "")

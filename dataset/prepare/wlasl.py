@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset.annotations import Split
-from dataset.prepare.recordings import Plan, Recording, SourceFiles, shown, youtube_id
+from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles, youtube_id
 from utils.errors import UserError
 from utils.files import read_json
 
@@ -25,6 +25,8 @@ def plan_wlasl(annotations: Path, subset: int, files: SourceFiles) -> Plan:
     glosses = read_json(annotations, list)
     split_path = annotations.with_name(f"nslt_{subset}.json")
     official = read_json(split_path, dict)
+    if not official:
+        raise UserError(f"{split_path}: names no clips")
     try:
         instances: dict[str, tuple[str, dict[str, Any]]] = {
             instance["video_id"]: (entry["gloss"], instance)
@@ -48,11 +50,14 @@ def plan_wlasl(annotations: Path, subset: int, files: SourceFiles) -> Plan:
             unknown.append(name)
             if classes[name] in gloss_of_class:
                 gloss = gloss_of_class[classes[name]]
-                recordings.append(Recording(name, gloss, splits[name], files.find(name)))
+                recordings.append(Recording(name, gloss, splits[name], files.find(name), wanted=name))
             continue
         gloss, instance = instances[name]
-        file = files.find(name)
-        if file is None and (video := youtube_id(instance.get("url", ""))) is not None:
+        file, video = files.find(name), youtube_id(instance.get("url", ""))
+        cut_before = (
+            file is not None
+        )  # a file of the clip's own may be cut; the whole video has YouTube's name
+        if file is None and video is not None:
             file = files.find(video)
         last = instance.get("frame_end", -1)
         signer = instance.get("signer_id")
@@ -65,12 +70,15 @@ def plan_wlasl(annotations: Path, subset: int, files: SourceFiles) -> Plan:
                 None if signer is None else str(signer),
                 start=max(0, instance.get("frame_start", 1) - 1),  # theirs count from 1 and include the end
                 end=None if last < 0 else last,
+                cut_before=cut_before,
+                wanted=f"{name} or {video}" if video else name,
             )
         )
     vocabulary = sorted({r.gloss for r in recordings if r.split == "train"})
-    return Plan(
-        recordings, vocabulary, _notes(annotations, split_path, instances, official, unknown, gloss_of_class)
-    )
+    notes = _notes(annotations, split_path, instances, official, unknown, gloss_of_class)
+    if several := sorted(set(files.repeated()) & official.keys()):
+        notes.append(Note("several files of one name, of which the first is taken", several))
+    return Plan(f"WLASL-{subset}", recordings, vocabulary, notes)
 
 
 def _notes(
@@ -80,20 +88,18 @@ def _notes(
     official: dict[str, Any],
     unknown: list[str],
     gloss_of_class: dict[int, str],
-) -> list[str]:
+) -> list[Note]:
     notes = []
     if unknown:
-        notes.append(
-            f"in {split_path.name} but not in {annotations.name} (given the gloss of their class): "
-            f"{shown(unknown, 12)}"
-        )
+        text = f"in {split_path.name} but not in {annotations.name} (given the gloss of their class)"
+        notes.append(Note(text, unknown))
     moved = [
         name
         for name, entry in official.items()
         if name in instances and instances[name][1].get("split") not in (None, entry["subset"])
     ]
     if moved:
-        notes.append(f"in another split by {annotations.name}, which is not followed: {shown(moved)}")
+        notes.append(Note(f"in another split by {annotations.name}, which is not followed", moved))
     class_list = annotations.with_name("wlasl_class_list.txt")
     if class_list.is_file():
         rows = [line.split(maxsplit=1) for line in class_list.read_text(encoding="utf-8").splitlines()]
@@ -104,9 +110,9 @@ def _notes(
             if names.get(number, gloss) != gloss
         ]
         if other:
-            notes.append(f"called otherwise in {class_list.name}, which is not followed: {shown(other)}")
+            notes.append(Note(f"called otherwise in {class_list.name}, which is not followed", other))
     clips = Counter(gloss for gloss, _ in instances.values())
     rare = [gloss for gloss in gloss_of_class.values() if clips[gloss] < 2]
     if rare:
-        notes.append(f"glosses with a single clip: {shown(rare)}")
+        notes.append(Note("glosses with a single clip", rare))
     return notes

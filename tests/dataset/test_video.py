@@ -213,7 +213,7 @@ def test_missing_and_broken_sources(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such zip or folder"):
         FileSource(tmp_path / "nothing.zip")
     (tmp_path / "broken.zip").write_bytes(b"PK damaged")
-    with pytest.raises(UserError, match=r"broken\.zip: not a zip file"):
+    with pytest.raises(UserError, match=r"broken\.zip: neither a folder nor a zip file"):
         FileSource(tmp_path / "broken.zip")
 
 

@@ -1,5 +1,6 @@
 """Prepared data sets: the right frames of the right clips, stopped and continued, and the report."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ SQUARE = Size(64, keep_shape=False)
 def prepared(wlasl: Path, out: Path, processes: int = 1) -> str:
     files = SourceFiles(wlasl / "videos")
     plan = plan_wlasl(wlasl / "WLASL_v0.3.json", 100, files)
-    return build(plan, files, out, SQUARE, processes).summary()
+    return build(plan, files, out, SQUARE, processes)[0].summary()
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -80,6 +81,43 @@ def test_the_same_output_whoever_makes_it_and_nothing_done_twice(wlasl: Path) ->
     assert (first / "clips.zip").stat().st_mtime_ns == before
 
 
+def test_what_was_added_or_replaced_is_taken_in_and_the_rest_kept(
+    wlasl: Path, mp4: Callable[[int], bytes]
+) -> None:
+    def cut_now(out: Path) -> int:
+        files = SourceFiles(wlasl / "videos")
+        return build(plan_wlasl(wlasl / "WLASL_v0.3.json", 100, files), files, out, SQUARE, 1)[1]
+
+    out = wlasl / "out"
+    assert cut_now(out) == 5 and cut_now(out) == 0  # b3 is broken
+    (out / "keypoints.safetensors").write_bytes(b"found before")
+    (wlasl / "videos" / "a3.mp4").write_bytes(mp4(13))  # downloaded since
+    (wlasl / "videos" / "b3.mp4").write_bytes(mp4(14))  # mended
+    (wlasl / "videos" / "a1.mp4").write_bytes(mp4(15))  # another
+    assert cut_now(out) == 3
+    assert "their keypoints were found; remove" in (out / "report.md").read_text()
+    assert (out / "keypoints.safetensors").read_bytes() == b"found before"
+    assert cut_now(wlasl / "anew") == 7
+    for name in ("clips.zip", "clips.csv", "vocabulary.json", "preparation.json"):
+        assert (out / name).read_bytes() == (wlasl / "anew" / name).read_bytes()
+    (out / "clips.zip").write_bytes(b"")
+    assert cut_now(out) == 7
+    (out / "clips.csv").unlink()
+    assert cut_now(out) == 0 and (out / "clips.csv").read_bytes() == (wlasl / "anew/clips.csv").read_bytes()
+
+
+def test_two_at_once_are_refused(wlasl: Path) -> None:
+    (wlasl / "out").mkdir()
+    handle = os.open(wlasl / "out", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="another process is preparing it"):
+        prepared(wlasl, wlasl / "out")
+    os.close(handle)
+    (wlasl / "file").write_text("")
+    with pytest.raises(UserError, match=r"--out .*file: cannot be made"):
+        prepared(wlasl, wlasl / "file")
+
+
 def test_killed_twice_it_ends_with_the_same_files(tmp_path: Path, mp4: Callable[[int], bytes]) -> None:
     videos = tmp_path / "videos"
     for gloss in ("sun", "moon"):
@@ -117,17 +155,17 @@ def test_killed_twice_it_ends_with_the_same_files(tmp_path: Path, mp4: Callable[
 def test_another_preparation_is_never_replaced(wlasl: Path) -> None:
     prepared(wlasl, wlasl / "out")
     files = SourceFiles(wlasl / "videos")
-    plan = Plan([Recording("a1", "lose", "train", "a1.mp4")], ["lose"])
-    with pytest.raises(UserError, match="holds another preparation"):
+    plan = Plan("own recordings", [Recording("a1", "lose", "train", "a1.mp4")], ["lose"])
+    with pytest.raises(UserError, match="holds WLASL-100, not own recordings"):
         build(plan, files, wlasl / "out", SQUARE, 1)
     with pytest.raises(UserError, match="lies within the videos"):
         build(plan, files, wlasl / "videos" / "out", SQUARE, 1)
     with pytest.raises(UserError, match="none of the 1 clips is there"):
-        build(Plan([Recording("q", "lose", "train", None)], ["lose"]), files, wlasl / "other", SQUARE, 1)
+        build(Plan("x", [Recording("q", "lose", "train", None)], ["lose"]), files, wlasl / "other", SQUARE, 1)
     assert not (wlasl / "other").exists()
     (wlasl / "own").mkdir()
     (wlasl / "own" / "clips.csv").write_text("made by hand")
-    with pytest.raises(UserError, match=r"holds a clips\.csv that is not of a preparation"):
+    with pytest.raises(UserError, match="holds files that are not of a preparation"):
         build(plan, files, wlasl / "own", SQUARE, 1)
     assert (wlasl / "own" / "clips.csv").read_text() == "made by hand"
 
@@ -144,7 +182,7 @@ def test_another_preparation_is_never_replaced(wlasl: Path) -> None:
     ],
 )
 def test_part_of_a_file(part: tuple[int, int | None], frames: int, expected: tuple[int, int]) -> None:
-    recording = Recording("a", "sun", "train", "a.mp4", start=part[0], end=part[1])
+    recording = Recording("a", "sun", "train", "a.mp4", start=part[0], end=part[1], cut_before=True)
     assert part_of(recording, frames, 25.0)[:2] == expected
 
 
@@ -197,8 +235,8 @@ def test_a_clip_made_of_images(tmp_path: Path) -> None:
                 np.full((32, 32, 3), grey_of(number), np.uint8),
             )
     (tmp_path / "frames" / "v2" / "image_00003.jpg").write_bytes(b"damaged")
-    plan = Plan([Recording(name, "sun", "train", name) for name in ("v1", "v2")], ["sun"])
-    summary = build(plan, SourceFiles(tmp_path / "frames"), tmp_path / "out", SQUARE, 1).summary()
+    plan = Plan("x", [Recording(name, "sun", "train", name) for name in ("v1", "v2")], ["sun"])
+    summary = build(plan, SourceFiles(tmp_path / "frames"), tmp_path / "out", SQUARE, 1)[0].summary()
     with zipfile.ZipFile(tmp_path / "out" / "clips.zip") as archive:
         assert frames_of(archive.read("v1.mp4")) == [1, 2, 3, 4, 5]
         assert frames_of(archive.read("v2.mp4")) == [1, 2, 2, 4, 5]

@@ -26,19 +26,17 @@ def files(folder: Path, *names: str) -> SourceFiles:
 def test_wlasl_joins_annotations_split_and_files(wlasl: Path) -> None:
     plan = plan_wlasl(wlasl / "WLASL_v0.3.json", 100, SourceFiles(wlasl / "videos"))
     assert plan.recordings == [
-        Recording("a1", "lose", "train", "a1.mp4", "7"),
-        Recording("a2", "lose", "test", "a2.mp4", "7"),
-        Recording("a3", "lose", "dev", None, "7"),
-        Recording("b1", "book", "train", "b1.mp4", "7", start=500, end=512),
-        Recording("b2", "book", "dev", "abcdefghijk.mp4", "8", start=10, end=20),
-        Recording("b3", "book", "train", "b3.mp4", "7"),
-        Recording("x1", "book", "train", "x1.mp4"),
+        Recording("a1", "lose", "train", "a1.mp4", "7", cut_before=True, wanted="a1"),
+        Recording("a2", "lose", "test", "a2.mp4", "7", cut_before=True, wanted="a2"),
+        Recording("a3", "lose", "dev", None, "7", wanted="a3"),
+        Recording("b1", "book", "train", "b1.mp4", "7", start=500, end=512, cut_before=True, wanted="b1"),
+        Recording("b2", "book", "dev", "abcdefghijk.mp4", "8", start=10, end=20, wanted="b2 or abcdefghijk"),
+        Recording("b3", "book", "train", "b3.mp4", "7", cut_before=True, wanted="b3"),
+        Recording("x1", "book", "train", "x1.mp4", wanted="x1"),
     ]
     assert plan.vocabulary == ["book", "lose"]
-    assert any(
-        "in nslt_100.json but not in WLASL_v0.3.json" in note and "1: x1" in note for note in plan.notes
-    )
-    assert any("lose (losear)" in note for note in plan.notes)
+    assert any("in nslt_100.json but not" in note.text and note.items == ["x1"] for note in plan.notes)
+    assert any(note.items == ["lose (losear)"] for note in plan.notes)
 
 
 def test_wlasl_says_which_split_differs(wlasl: Path) -> None:
@@ -47,7 +45,7 @@ def test_wlasl_says_which_split_differs(wlasl: Path) -> None:
     (wlasl / "nslt_100.json").write_text(json.dumps(content))
     plan = plan_wlasl(wlasl / "WLASL_v0.3.json", 100, SourceFiles(wlasl / "videos"))
     assert plan.recordings[0].split == "test"
-    assert any("in another split" in note and "1: a1" in note for note in plan.notes)
+    assert any("in another split" in note.text and note.items == ["a1"] for note in plan.notes)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +81,7 @@ def test_msasl_takes_the_first_classes_in_their_order(tmp_path: Path) -> None:
         msasl_entry(0, "www.youtube.com/watch?v=abcdefghijk&t=3", "hello"),
     ]
     (tmp_path / "MSASL_train.json").write_text(json.dumps(train))
-    videos = files(tmp_path / "videos", "A talk [abcdefghijk].webm", "ccccccccccc.mp4")
+    videos = files(tmp_path / "videos", "A talk [abcdefghijk].webm", "A song-ccccccccccc.mp4")
     plan = plan_msasl(tmp_path, 2, videos)
     assert plan.vocabulary == ["hello", "nice"]
     first, second, third = plan.recordings
@@ -95,9 +93,10 @@ def test_msasl_takes_the_first_classes_in_their_order(tmp_path: Path) -> None:
         "4",
         times=(1.0, 2.5),
         box=(0.1, 0.2, 0.9, 0.8),
+        wanted="abcdefghijk",
     )
-    assert (second.name, second.gloss, second.file) == ("train_00002", "hello", "ccccccccccc.mp4")
-    notes = " | ".join(plan.notes)
+    assert (second.name, second.gloss, second.file) == ("train_00002", "hello", "A song-ccccccccccc.mp4")
+    notes = " | ".join(map(str, plan.notes))
     assert "MSASL_val.json is not there" in notes and "train_00002 (hi, class hello)" in notes
     assert f"{third.name} (as train_00000)" in notes
 
@@ -166,6 +165,16 @@ def test_names_that_would_be_one_file_are_kept_apart(tmp_path: Path) -> None:
     assert {r.file for r in plan.recordings} == {"a/1.mp4", "a/1.mov", "A/1.mp4", "a/1_2.mp4"}
 
 
+def test_one_folder_around_all_is_seen_through(tmp_path: Path) -> None:
+    plan = plan_folder(files(tmp_path, "rec/sun/1.mp4", "rec/moon/anna/1.mp4", "rec/.trash/9.mp4"), None, 1)
+    assert sorted((r.gloss, r.signer, r.file) for r in plan.recordings) == [
+        ("moon", "anna", "rec/moon/anna/1.mp4"),
+        ("sun", None, "rec/sun/1.mp4"),
+    ]
+    with pytest.raises(UserError, match=r"a/b/c/1\.mp4 is 3 folders deep"):
+        plan_folder(files(tmp_path / "deep", "a/b/c/1.mp4", "x/1.mp4"), None, 1)
+
+
 def test_a_video_without_gloss_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"lost\.mp4 is in no gloss's folder"):
         plan_folder(files(tmp_path, "a/1.mp4", "lost.mp4"), None, 1)
@@ -178,15 +187,18 @@ def test_a_table_says_more_than_folders(tmp_path: Path) -> None:
     )
     plan = plan_folder(files(tmp_path / "videos", "x.mp4"), table, 1)
     assert plan.recordings == [
-        Recording("x", "sun", "dev", "x.mp4", "anna", start=3, end=9),
-        Recording("y", "sun", "train", None),
+        Recording("x", "sun", "dev", "x.mp4", "anna", start=3, end=9, wanted="x.mp4"),
+        Recording("y", "sun", "train", None, wanted="y.mp4"),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("video;gloss\n", "needs a header with the columns video,gloss"),
+        (
+            "video;gloss\nx.mp4;a\n",
+            "needs the columns video,gloss, separated by commas; found: 'video;gloss'",
+        ),
         ("video,gloss\nx.mp4,\n", "line 2: video or gloss is empty"),
         ("video,gloss,split\nx.mp4,a,val\n", "line 2: split is 'val'"),
         ("video,gloss,split\nx.mp4,a,train\ny.mp4,a,\n", "some rows have a split"),
@@ -234,7 +246,7 @@ def test_without_signers_each_gloss_is_divided() -> None:
         "four": {"train": 2, "test": 1, "dev": 1},
         "many": {"train": 28, "test": 6, "dev": 6},
     }
-    assert any("one" in note and "single clip" in note for note in notes)
+    assert any(note.items == ["one"] and "single clip" in note.text for note in notes)
 
 
 @pytest.mark.parametrize(
