@@ -269,6 +269,7 @@ def recognise(
     from configs.build import clip_format
     from dataset.annotations import Clip
     from dataset.clips import ClipReader
+    from dataset.video import count_frames
     from modeling.engine import predict_batch
     from modeling.recognizer import reported_prediction
     from utils.distributed import start_processes
@@ -287,6 +288,12 @@ def recognise(
         reader.check([clip])
     except UserError as error:
         raise UserError(f"{error}" if keypoints is not None else f"{error}; or give --keypoints") from None
+    if reader.keypoints is not None:
+        frames, found = count_frames(video.read_bytes()), len(reader.keypoints.read(clip.name))
+        if abs(frames - found) > 2:  # a damaged frame or two may lack its keypoints
+            raise UserError(
+                f"{reader.keypoints.path}: keypoints of {found} frames, but {video} has {frames}: of another video?"
+            )
     sample = reader.read(clip, crops, rng=None)
     if sample.problem is not None:
         raise UserError(f"{video}: {sample.problem}")

@@ -108,7 +108,7 @@ def read_index(path: Path) -> list[Clip]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; python -m dataset.prepare makes it") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a UTF-8 CSV file: {error}") from None
     columns = rows[0].keys() if rows else []

@@ -5,9 +5,10 @@
 
 makes the table of a data set's vocabulary, at the configuration's data.word_embeddings or at --out, and names the
 glosses whose vector is doubtful. For another language take its fastText model (cc.zh.300.bin, ...).
+A table is written only if every gloss has a vector; otherwise the exit code is 1.
 
 A table maps each gloss to one vector: the published pickle (float [300], fastText crawl-300d-2M-subword) or our
-own safetensors file. Any dimension works. Exit code: 0, or 1 if a gloss has no vector.
+own safetensors file. Any dimension works.
 """
 
 import itertools
@@ -25,7 +26,7 @@ from utils.files import replacing
 if TYPE_CHECKING:
     from dataset.word_vectors import GlossVector, WordVectors
 
-SHOWN = 10  # glosses and pairs named in the report
+SHOWN = 10  # pairs named in the report
 
 
 def read_embeddings(path: Path) -> dict[str, np.ndarray]:
@@ -35,7 +36,7 @@ def read_embeddings(path: Path) -> dict[str, np.ndarray]:
         UserError: the file is missing, unreadable, empty, or its vectors differ in length.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: no such file; python -m dataset.glosses makes it")
     if path.suffix == ".safetensors":
         try:
             table = load_file(str(path))
@@ -119,11 +120,14 @@ def main() -> int:
         raise UserError(
             f"{table.source}: knows none of the {len(vocabulary)} glosses; is it of their language?"
         )
+    print(vector_report(vectors, table))
+    if len(found) < len(vectors):
+        print(f"{out} is not written: a fastText model knows more words; or call those glosses otherwise")
+        return 1
     out.parent.mkdir(parents=True, exist_ok=True)
     write_embeddings(out, found, table.source)
-    print(vector_report(vectors, table))
     print(f"wrote {out}")
-    return 1 if len(found) < len(vectors) else 0
+    return 0
 
 
 def vector_report(vectors: "list[GlossVector]", table: "WordVectors") -> str:
@@ -142,13 +146,12 @@ def vector_report(vectors: "list[GlossVector]", table: "WordVectors") -> str:
         f"{table.source}, {table.dimension} numbers a word: {len(vectors)} glosses, {sure} of them known word by word"
     ]
     for glosses, what in (
-        (without, "have no vector: training with the language parts would refuse them"),
-        (guessed, "have a doubtful vector, guessed from the letters of their words"),
-        (partly, "are known in part"),
+        (without, "without a vector"),
+        (guessed, "with a doubtful vector, guessed from the letters of their words"),
+        (partly, "known in part"),
     ):
         if glosses:
-            rest = f" and {len(glosses) - SHOWN} more" if len(glosses) > SHOWN else ""
-            lines.append(f"{len(glosses)} {what}: {', '.join(glosses[:SHOWN])}{rest}")
+            lines.append(f"{what}: {len(glosses)}: {', '.join(glosses)}")
     pairs = similar_pairs(vectors, most=len(vectors))
     same = list(itertools.takewhile(lambda pair: pair[0] > 1 - 1e-6, pairs))
     if same:

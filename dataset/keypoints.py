@@ -102,7 +102,7 @@ class SafetensorsKeypoints:
     def __init__(self, path: Path):
         self.path = path
         if not path.is_file():
-            raise UserError(f"{path}: no such file")
+            raise UserError(f"{path}: no such file; gen_pose.py finds keypoints")
         try:
             self._file = safe_open(str(path), framework="np")
             metadata = json.loads((self._file.metadata() or {})["keypoints"])

@@ -97,7 +97,10 @@ def _check_all_keypoints(
         if keypoints is not None:
             usable.append(clip.name)
     estimator = store.estimator if isinstance(store, SafetensorsKeypoints) else "not recorded in this format"
-    return [f"{path}: estimator: {estimator}", str(summarise_keypoints(map(store.read, usable)))], findings
+    facts = [f"{path}: estimator: {estimator}"]
+    if usable:
+        facts.append(str(summarise_keypoints(map(store.read, usable))))
+    return facts, findings
 
 
 if __name__ == "__main__":

@@ -45,9 +45,13 @@ def check_annotations(annotations: Annotations, config: Config) -> list[Finding]
     glosses: dict[str, dict[str, list[Clip]]] = {gloss: defaultdict(list) for gloss in annotations.vocabulary}
     for clip in clips:
         glosses[clip.gloss][clip.split].append(clip)
+    if unseen := [gloss for gloss, by_split in glosses.items() if not by_split]:
+        findings.append(
+            Finding("glosses without any clip", f"{len(unseen)} of {len(glosses)}", ", ".join(unseen[:10]))
+        )
     for gloss, by_split in glosses.items():
         others = len(by_split["dev"]) + len(by_split["test"])
-        if not by_split["train"]:
+        if others and not by_split["train"]:
             findings.append(Finding("gloss without training clips", gloss, f"{others} clips in dev and test"))
         elif len(by_split["train"]) == 1:
             findings.append(Finding("gloss with a single training clip", gloss, by_split["train"][0].name))

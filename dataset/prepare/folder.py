@@ -42,8 +42,11 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
         for name, entry in zip(names, entries, strict=True)
     ]
     notes: list[Note] = []
+    if missing := [entry["video"] for entry in entries if entry["file"] is None]:
+        notes.append(Note(f"not in {files.path}", missing))
     if not any(entry.get("split") for entry in entries):
-        splits, notes = divide([(r.gloss, r.signer) for r in recordings], seed)
+        splits, how = divide([(r.gloss, r.signer) for r in recordings], seed)
+        notes += how
         recordings = [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
     if not any(r.split == "dev" for r in recordings):
         notes.append(Note("no clips for dev: train with evaluation.validation_split=test, or =null for none"))

@@ -133,7 +133,10 @@ def test_the_command_writes_the_table_and_says_what_is_doubtful(tmp_path: Path, 
 
     done = command("--fasttext", str(model))
     assert done.returncode == 1, done.stderr  # q has no vector: it is shorter than all subwords
-    assert "1 have no vector" in done.stdout and "letters of their words: booking" in done.stdout
+    assert "without a vector: 1: q" in done.stdout and not table.exists()
+    assert "letters of their words: 1: booking" in done.stdout
+    (tmp_path / "clips.csv").write_text("\n".join(["name,gloss,split,video", *rows[:3]]) + "\n")
+    assert command("--fasttext", str(model)).returncode == 0
     assert read_embeddings(table).keys() == {"ice_cream", "book(1)", "booking"}
     again = command("--fasttext", str(model))
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "is there already" in again.stderr

@@ -158,6 +158,11 @@ def vocabulary(data: DataSet) -> None:
     data.changes["vocabulary"] = str(path)
 
 
+def unseen_in_training(data: DataSet) -> None:
+    vocabulary(data)
+    data.rows[3]["gloss"] = "moon"
+
+
 FATAL, DAMAGE, WARNING = "fatal", "damage", "warning"
 DEFECTS: list[tuple[str, str, str, Callable[[DataSet], None]]] = [
     # kind, level, subject, how it comes about
@@ -165,7 +170,8 @@ DEFECTS: list[tuple[str, str, str, Callable[[DataSet], None]]] = [
     ("annotations that cannot be used", FATAL, "annotations", cells(3, gloss="moon")),
     ("split without clips", FATAL, "dev", only("dev")),
     ("split without clips", WARNING, "test", only("test")),
-    ("gloss without training clips", WARNING, "moon", vocabulary),
+    ("glosses without any clip", WARNING, "1 of 3", vocabulary),
+    ("gloss without training clips", WARNING, "moon", unseen_in_training),
     ("gloss outside the vocabulary", WARNING, "c8", vocabulary),
     ("gloss with a single training clip", WARNING, "cold", cells(1, split="dev", signer="s2")),
     ("glosses that are written alike", WARNING, "Cold ", written_otherwise),
