@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.keypoints import write_keypoints
 from tests.end_to_end.conftest import Project
 
 FULL = {
@@ -163,3 +164,8 @@ def test_one_clip_is_recognised_as_in_the_batch(project: Project, signs: Path) -
         assert [entry["gloss"] for entry in alone] == [entry["gloss"] for entry in batched["top_5"]]
         expected = [entry["probability"] for entry in batched["top_5"]]
         assert [entry["probability"] for entry in alone] == pytest.approx(expected, abs=1e-5)
+    name = batched["name"]
+    other = project.folder / "other.safetensors"
+    write_keypoints(other, {name: np.zeros((3, 133, 3), np.float32)}, {name: (64, 64)}, "fake", "1")
+    result = project.run("prediction.py", "--config", config, "--video", video, "--keypoints", other)
+    assert result.returncode == 2 and "of another video?" in result.stderr
