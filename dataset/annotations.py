@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from dataset.config import DataConfig, SplitFilesConfig
 from dataset.pickles import load_data_pickle
@@ -104,49 +104,68 @@ def read_annotations(config: DataConfig) -> Annotations:
 def read_index(path: Path) -> list[Clip]:
     """Our index, clips.csv: UTF-8, a header, columns name,gloss,split,video and optionally
     frames,signer,start_frame,end_frame (empty cells mean unknown)."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; python -m dataset.prepare makes it")
+    return [_index_row(where, row) for where, row in read_table(path, ("name", "gloss", "split", "video"))]
+
+
+def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """The rows of a UTF-8 CSV file with a header, each with where it stands; missing cells are empty.
+
+    Raises:
+        UserError: the file cannot be read or lacks a required column, or a cell of it other than `split` is empty.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        raise UserError(f"{path}: no such file; python -m dataset.prepare makes it") from None
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or [])
+            rows = [(f"{path}, line {line}", row) for line, row in enumerate(reader, start=2)]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a UTF-8 CSV file: {error}") from None
-    columns = rows[0].keys() if rows else []
-    missing = [name for name in ("name", "gloss", "split", "video") if name not in columns]
-    if missing:
-        hint = "; the separator must be a comma" if any(";" in str(name) for name in columns) else ""
+    if missing := [name for name in required if name not in columns]:
         raise UserError(
-            f"{path}: needs the columns name,gloss,split,video; missing: {', '.join(missing)}{hint}"
+            f"{path}: needs the columns {','.join(required)}, separated by commas; missing: {', '.join(missing)}; "
+            f"found: {', '.join(map(repr, columns)) or 'nothing'}"
         )
-    return [_index_row(path, line, row) for line, row in enumerate(rows, start=2)]
+    for where, row in rows:
+        for name in required:
+            if not row[name] and name != "split":
+                raise UserError(f"{where}: {name} is empty")
+    return rows
 
 
-def _index_row(path: Path, line: int, row: dict[str, Any]) -> Clip:
-    where = f"{path}, line {line}"
-    for name in ("name", "gloss", "video"):
-        if not row[name]:
-            raise UserError(f"{where}: {name} is empty")
-    if row["split"] not in SPLITS:
-        raise UserError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
-    numbers: dict[str, int | None] = {}
-    for name in ("frames", "start_frame", "end_frame"):
-        text = row.get(name) or ""
-        if text and not text.isdecimal():
-            raise UserError(f"{where}: {name} is {text!r}; it must be a whole number or empty")
-        numbers[name] = int(text) if text else None
-    start, end = numbers["start_frame"], numbers["end_frame"]
-    if numbers["frames"] == 0 or (end is not None and end <= (start or 0)):
+def split_cell(where: str, text: str) -> Split:
+    """A cell that names a split."""
+    for split in SPLITS:
+        if text == split:
+            return split
+    raise UserError(f"{where}: split is {text!r}; it must be one of {', '.join(SPLITS)}")
+
+
+def part_cells(where: str, row: dict[str, str]) -> tuple[int | None, int | None]:
+    """The cells start_frame and end_frame, None where they are empty."""
+    start, end = (number_cell(where, row, name) for name in ("start_frame", "end_frame"))
+    if end is not None and end <= (start or 0):
         raise UserError(f"{where}: the clip has no frames")
-    return Clip(
-        row["name"],
-        row["gloss"],
-        row["split"],
-        row["video"],
-        numbers["frames"],
-        row.get("signer") or None,
-        start,
-        end,
-    )
+    return start, end
+
+
+def number_cell(where: str, row: dict[str, str], name: str) -> int | None:
+    """A cell with a whole number, None where it is empty or there is no such column."""
+    text = row.get(name) or ""
+    if text and not text.isdecimal():
+        raise UserError(f"{where}: {name} is {text!r}; it must be a whole number or empty")
+    return int(text) if text else None
+
+
+def _index_row(where: str, row: dict[str, str]) -> Clip:
+    split, frames = split_cell(where, row["split"]), number_cell(where, row, "frames")
+    start, end = part_cells(where, row)
+    if frames == 0:
+        raise UserError(f"{where}: the clip has no frames")
+    return Clip(row["name"], row["gloss"], split, row["video"], frames, row.get("signer") or None, start, end)
 
 
 def _read_split_files(config: SplitFilesConfig) -> list[Clip]:

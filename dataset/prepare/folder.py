@@ -1,13 +1,12 @@
 """Own recordings: a folder for each gloss, or a CSV file that lists them."""
 
-import csv
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dataset.annotations import SPLITS, Split
+from dataset.annotations import SPLITS, Split, part_cells, read_table, split_cell
 from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles
 from utils.errors import UserError
 from utils.seeding import generator
@@ -132,37 +131,25 @@ def _from_folders(files: SourceFiles) -> list[dict[str, Any]]:
 
 
 def _from_table(table: Path, files: SourceFiles) -> list[dict[str, Any]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows: list[dict[str, Any]] = list(csv.DictReader(file))
-    except OSError:
-        raise UserError(f"{table}: no such file") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table}: not a UTF-8 CSV file: {error}") from None
-    if not rows or not {"video", "gloss"} <= rows[0].keys():
-        found = ", ".join(map(repr, rows[0])) if rows else "no rows"
-        raise UserError(f"{table}: needs the columns video,gloss, separated by commas; found: {found}")
     there = set(files.videos)
-    for line, row in enumerate(rows, start=2):
-        where = f"{table}, line {line}"
-        if not row["video"] or not row["gloss"]:
-            raise UserError(f"{where}: video or gloss is empty")
-        row["gloss"] = unicodedata.normalize("NFC", row["gloss"]).strip()
-        row["video"] = row["video"].replace("\\", "/").removeprefix("./")
-        row["file"] = row["video"] if row["video"] in there else None
-        row["signer"] = row.get("signer") or None
-        if row.get("split") and row["split"] not in SPLITS:
-            raise UserError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
-        for key in ("start_frame", "end_frame"):
-            text = row.get(key) or ""
-            if text and not text.isdecimal():
-                raise UserError(f"{where}: {key} is {text!r}; it must be a whole number or empty")
-            row[key] = int(text) if text else None
-        if row["end_frame"] is not None and row["end_frame"] <= (row["start_frame"] or 0):
-            raise UserError(f"{where}: the clip has no frames")
-    if len({bool(row.get("split")) for row in rows}) > 1:
+    entries = []
+    for where, row in read_table(table, ("video", "gloss")):
+        video = row["video"].replace("\\", "/").removeprefix("./")
+        start, end = part_cells(where, row)
+        entries.append(
+            {
+                "video": video,
+                "file": video if video in there else None,
+                "gloss": unicodedata.normalize("NFC", row["gloss"]).strip(),
+                "signer": row.get("signer") or None,
+                "split": split_cell(where, row["split"]) if row.get("split") else None,
+                "start_frame": start,
+                "end_frame": end,
+            }
+        )
+    if len({entry["split"] is None for entry in entries}) > 1:
         raise UserError(f"{table}: some rows have a split and others none; give all or none")
-    return rows
+    return entries
 
 
 def _names(videos: list[str]) -> list[str]:

@@ -61,7 +61,7 @@ def test_bad_rows_are_named_by_line(tmp_path: Path, changes: dict[str, Any], mes
     ("content", "message"),
     [
         (b"name,gloss,video\na,cold,a.mp4\n", "missing: split"),
-        (b"name;gloss;split;video\na;cold;train;a.mp4\n", "the separator must be a comma"),
+        (b"name;gloss;split;video\na;cold;train;a.mp4\n", "separated by commas"),
         (b"", "needs the columns"),
         (b"name;gloss;split;video\na;cold;train;a.mp4\n", "needs the columns"),
         ("name,gloss,split,video\na,é,train,a.mp4\n".encode("latin-1"), "not a UTF-8 CSV file"),

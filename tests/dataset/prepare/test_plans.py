@@ -197,9 +197,9 @@ def test_a_table_says_more_than_folders(tmp_path: Path) -> None:
     [
         (
             "video;gloss\nx.mp4;a\n",
-            "needs the columns video,gloss, separated by commas; found: 'video;gloss'",
+            "needs the columns video,gloss, separated by commas; missing: video, gloss; found: 'video;gloss'",
         ),
-        ("video,gloss\nx.mp4,\n", "line 2: video or gloss is empty"),
+        ("video,gloss\nx.mp4,\n", "line 2: gloss is empty"),
         ("video,gloss,split\nx.mp4,a,val\n", "line 2: split is 'val'"),
         ("video,gloss,split\nx.mp4,a,train\ny.mp4,a,\n", "some rows have a split"),
         ("video,gloss,end_frame\nx.mp4,a,-2\n", "line 2: end_frame is '-2'"),
