@@ -26,6 +26,7 @@ from utils.files import replacing
 if TYPE_CHECKING:
     from dataset.word_vectors import GlossVector, WordVectors
 
+MISSING = "missing"
 SHOWN = 10  # pairs named in the report
 
 
@@ -62,19 +63,27 @@ def embedding_matrix(path: Path, vocabulary: list[str]) -> np.ndarray:
         UserError: a gloss has no vector, or one that is all zero or not finite (its similarities would be undefined).
     """
     table = read_embeddings(path)
-    missing = [gloss for gloss in vocabulary if gloss not in table]
+    faults = vector_faults(table, vocabulary)
+    missing = [gloss for gloss, fault in faults.items() if fault == MISSING]
     if missing:
         shown = ", ".join(repr(gloss) for gloss in missing[:5])
         raise UserError(f"{path}: no word vector for {len(missing)} of {len(vocabulary)} glosses: {shown}")
-    matrix = np.stack([table[gloss] for gloss in vocabulary])
-    if not np.isfinite(matrix).all():
-        raise UserError(
-            f"{path}: the word vector of {vocabulary[np.argwhere(~np.isfinite(matrix))[0, 0]]!r} is not finite"
-        )
-    zero = np.flatnonzero(~matrix.any(axis=1))
-    if zero.size:
-        raise UserError(f"{path}: the word vector of {vocabulary[zero[0]]!r} is all zero")
-    return matrix
+    for gloss, fault in faults.items():
+        raise UserError(f"{path}: the word vector of {gloss!r} is {fault}")
+    return np.stack([table[gloss] for gloss in vocabulary])
+
+
+def vector_faults(table: dict[str, np.ndarray], vocabulary: list[str]) -> dict[str, str]:
+    """The glosses without a vector that a similarity could be computed from, and why."""
+    faults = {}
+    for gloss in vocabulary:
+        if gloss not in table:
+            faults[gloss] = MISSING
+        elif not np.isfinite(table[gloss]).all():
+            faults[gloss] = "not finite"
+        elif not table[gloss].any():
+            faults[gloss] = "all zero"
+    return faults
 
 
 def write_embeddings(path: Path, table: dict[str, np.ndarray], source: str) -> None:

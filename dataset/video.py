@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -68,9 +69,23 @@ class FileSource:
     def read(self, name: str) -> bytes:
         if self.path.is_dir():
             return (self.path / name).read_bytes()
+        return self._archive().read(name)
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        """What tells whether a file has changed: its size, and its time or checksum."""
+        if self.path.is_dir():
+            stat = (self.path / name).stat()
+            return stat.st_size, stat.st_mtime_ns
+        info = self._archive().getinfo(name)
+        return info.file_size, info.CRC
+
+    def _archive(self) -> zipfile.ZipFile:
         if self._zip is None or self._owner != os.getpid():
             self._zip, self._owner = zipfile.ZipFile(self.path), os.getpid()
-        return self._zip.read(name)
+        return self._zip
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_zip": None}  # a copy in another process opens its own
 
     def read_if_there(self, name: str) -> bytes | None:
         return self.read(name) if name in self else None

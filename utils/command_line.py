@@ -1,6 +1,9 @@
 """What the command lines of all entry points share. Free of heavy imports."""
 
 import argparse
+import os
+
+from utils.errors import UserError
 
 
 def entry_point_parser(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -16,3 +19,16 @@ def entry_point_parser(description: str | None, example: str) -> argparse.Argume
     )  # from older launchers
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"e.g. {example}")
     return parser
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """The option of programs that work on several processes, as many as there are cores by default."""
+    parser.add_argument(
+        "--processes", type=_positive_number, default=os.cpu_count() or 1, help="how many work at once"
+    )
+
+
+def _positive_number(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise UserError("--processes: must be at least 1")
+    return number

@@ -6,9 +6,10 @@ Every video is decoded to its end. Exit code 1 when a training run would fail or
 """
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from configs.schema import Config
 from dataset.annotations import Clip, read_annotations
@@ -20,7 +21,7 @@ from dataset.check.words import check_words
 from dataset.extraction import RawClips
 from dataset.keypoint_summary import summarise_keypoints
 from dataset.keypoints import SafetensorsKeypoints, open_keypoints
-from utils.command_line import entry_point_parser
+from utils.command_line import add_processes, entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.progress import progress_bar
@@ -31,10 +32,8 @@ def main() -> int:
     parser = entry_point_parser(__doc__, "data.file=data/custom/data.yaml")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     parser.add_argument("--json", action="store_true", help="print every finding as JSON")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that decode videos")
+    add_processes(parser)
     arguments = parser.parse_intermixed_args()
-    if arguments.processes < 1:
-        raise UserError("--processes: must be at least 1")
     config = load_config(Config, arguments.config, arguments.overrides)
     report = check_data(config, arguments.processes)
     print(json.dumps(report.json(), ensure_ascii=False, indent=1) if arguments.json else report.text())
@@ -88,18 +87,21 @@ def _check_all_keypoints(
         store = open_keypoints(path)
     except UserError as error:
         return [], [Finding("keypoints that cannot be read", path.name, str(error), "fatal")]
-    findings = []
-    usable = []
-    for clip in clips:
-        frames = videos[clip.name].frames if clip.name in videos else clip.length
-        keypoints, found = check_keypoints(store, clip, frames or None, config.data.keypoints_frame_size)
-        findings += found
-        if keypoints is not None:
-            usable.append(clip.name)
+    findings: list[Finding] = []
+
+    def usable() -> Iterator[np.ndarray]:
+        for clip in clips:
+            frames = videos[clip.name].frames if clip.name in videos else clip.length
+            keypoints, found = check_keypoints(store, clip, frames or None, config.data.keypoints_frame_size)
+            findings.extend(found)
+            if keypoints is not None:
+                yield keypoints
+
+    summary = summarise_keypoints(usable())
     estimator = store.estimator if isinstance(store, SafetensorsKeypoints) else "not recorded in this format"
     facts = [f"{path}: estimator: {estimator}"]
-    if usable:
-        facts.append(str(summarise_keypoints(map(store.read, usable))))
+    if summary.clips:
+        facts.append(str(summary))
     return facts, findings
 
 

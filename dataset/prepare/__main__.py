@@ -11,7 +11,6 @@ takes in what was added or replaced. Exit code 0, whatever is missing or broken:
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from dataset.prepare.build import build
@@ -21,7 +20,8 @@ from dataset.prepare.msasl import plan_msasl
 from dataset.prepare.nmfs import plan_nmfs
 from dataset.prepare.recordings import Plan, SourceFiles
 from dataset.prepare.wlasl import SUBSETS, plan_wlasl
-from utils.errors import UserError, run_entry_point
+from utils.command_line import add_processes
+from utils.errors import run_entry_point
 
 SIDE = 256  # pixels, as the published sets are
 
@@ -55,10 +55,8 @@ def main() -> int:
     for command in (wlasl, msasl, nmfs, folder):
         command.add_argument("--videos", type=Path, required=True, help="folder or zip of the videos")
         command.add_argument("--out", type=Path, required=True, help="folder of the prepared set")
-        command.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+        add_processes(command)
     arguments = parser.parse_args()
-    if arguments.processes < 1:
-        raise UserError("--processes: must be at least 1")
     files = SourceFiles(arguments.videos)
     plan = _plan(arguments, files)
     size = Size(SIDE, keep_shape=arguments.set == "folder")

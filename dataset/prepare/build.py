@@ -99,7 +99,7 @@ def _build(
             outcomes[recording.name] = done
     left = [r for r in present if outcomes[r.name].state == "missing"]
     with progress_bar(len(present), len(present) - len(left), "clip", True) as progress:
-        cutter = _Cutter(FileSource(files.path), parts, size)
+        cutter = _Cutter(files.source, parts, size)
         for finished in on_processes(cutter, _jobs(left, files), processes):
             outcomes.update(finished)
             progress.update(len(finished))
@@ -149,10 +149,7 @@ def _jobs(recordings: list[Recording], files: SourceFiles) -> list[_Job]:
     for recording in recordings:
         assert recording.file is not None
         by_file[recording.file].append(recording)
-    return [
-        _Job(file, sorted(files.images[file]) if file in files.images else None, there)
-        for file, there in by_file.items()
-    ]
+    return [_Job(file, files.images.get(file), there) for file, there in by_file.items()]
 
 
 class _Parts:

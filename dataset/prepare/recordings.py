@@ -1,7 +1,6 @@
 """What a data set is made from: the clips that its annotations name, and the files that are there."""
 
 import re
-import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,17 +86,12 @@ class SourceFiles:
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.source = path, FileSource(path)
         self.videos: list[str] = []
         self.images: dict[str, list[str]] = defaultdict(list)  # by folder
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self._folders: dict[str, list[str]] = defaultdict(list)  # by their last part
-        names = FileSource(path).names()
-        self._infos: dict[str, zipfile.ZipInfo] | None = None
-        if path.is_file():
-            with zipfile.ZipFile(path) as archive:
-                self._infos = {info.filename: info for info in archive.infolist()}
-        for name in names:
+        for name in self.source.names():
             folder, _, file = name.rpartition("/")
             stem, dot, suffix = file.rpartition(".")
             if f".{suffix.lower()}" in IMAGE_SUFFIXES:
@@ -111,12 +105,8 @@ class SourceFiles:
                     self._by_stem[match[1] or match[2]].append(name)
 
     def stamp(self, file: str) -> list[tuple[int, int]]:
-        """What tells whether a video, or a folder of images, has changed: its size, and its time or checksum."""
-        if self._infos is not None:
-            infos = [self._infos[name] for name in self.images.get(file, [file])]
-            return [(info.file_size, info.CRC) for info in infos]
-        stats = [(self.path / name).stat() for name in self.images.get(file, [file])]
-        return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+        """What tells whether a video, or a folder of images, has changed."""
+        return [self.source.stamp(name) for name in self.images.get(file, [file])]
 
     def repeated(self) -> list[str]:
         """Names, without suffix, that several videos have."""

@@ -28,13 +28,9 @@ class PreparationReport:
     def __init__(self, plan: Plan, outcomes: dict[str, Outcome]):
         self.plan, self.outcomes = plan, outcomes
 
-    def count(self, split: str, gloss: str | None = None) -> Counter[State]:
-        """Clips of a split, and of a gloss if one is given, by what became of them."""
-        return Counter(
-            self.outcomes[r.name].state
-            for r in self.plan.recordings
-            if r.split == split and gloss in (None, r.gloss)
-        )
+    def count(self, split: str) -> Counter[State]:
+        """Clips of a split, by what became of them."""
+        return Counter(self.outcomes[r.name].state for r in self.plan.recordings if r.split == split)
 
     def summary(self) -> str:
         """Counts by split, what is odd, and the first few problems."""

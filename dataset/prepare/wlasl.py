@@ -54,9 +54,7 @@ def plan_wlasl(annotations: Path, subset: int, files: SourceFiles) -> Plan:
             continue
         gloss, instance = instances[name]
         file, video = files.find(name), youtube_id(instance.get("url", ""))
-        cut_before = (
-            file is not None
-        )  # a file of the clip's own may be cut; the whole video has YouTube's name
+        cut_before = file is not None  # under the clip's own name; under YouTube's lies the whole video
         if file is None and video is not None:
             file = files.find(video)
         last = instance.get("frame_end", -1)
