@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config
+from utils.analysis import evaluation_path
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.files import write_json
@@ -180,11 +181,12 @@ def evaluate(config: Config, watch: Stopwatch) -> None:
     from configs.build import clip_format
     from dataset.annotations import read_annotations
     from dataset.clips import ClipReader
-    from prediction import EVAL_SETTINGS, Evaluator, load_model, write_results
+    from inference.evaluation import EVAL_SETTINGS, Evaluator, write_results
+    from inference.trained_model import load_model
     from utils.distributed import start_processes
 
     processes = start_processes(config.runtime.device)
-    model = load_model(config, None)
+    model = load_model(Path(config.run))
     recognizer = model.recognizer.to(processes.device)
     clips = read_annotations(config.data).split("test")
     reader = ClipReader(config.data, clip_format(recognizer.config))
@@ -194,18 +196,14 @@ def evaluate(config: Config, watch: Stopwatch) -> None:
         assert three_crops is not None
         one_crop = three_crops.of_crop("central")
         for name, results in (("1_crop", one_crop), ("3_crop", three_crops)):
-            write_results(prediction_path(config, SETTINGS[name]), results, model.vocabulary)
+            write_results(evaluation_path(config.run, "test", SETTINGS[name]), results, model.vocabulary)
             print(f"test, {name.replace('_', ' ')}: top-1 {results.reported.per_instance[1]:.4f}")
-
-
-def prediction_path(config: Config, setting: str) -> Path:
-    return Path(config.run) / "prediction" / f"test_{setting}.json"
 
 
 def recognise_file(config: Config, out: Path) -> dict[str, Any]:
     """Take the first test clip out of the zip and name its sign, as `prediction.py --video` does."""
     from dataset.annotations import read_annotations
-    from prediction import recognise
+    from inference.sign_recognizer import SignRecognizer
 
     assert config.data.videos is not None
     clip = read_annotations(config.data).split("test")[0]
@@ -215,11 +213,11 @@ def recognise_file(config: Config, out: Path) -> dict[str, Any]:
     command = f"python prediction.py --config {Path(config.run) / 'config.yaml'} --video {video}"
     print(f"\n{command}")
     started = time.perf_counter()
-    ranked = recognise(config, video)[:5]
+    guesses = SignRecognizer.load(config.run).predict(video)
     return {
         "video": video.name,
         "gloss": clip.gloss,
-        "top_5": [{"gloss": gloss, "probability": probability} for gloss, probability in ranked],
+        "top_5": [guess._asdict() for guess in guesses],
         "seconds": time.perf_counter() - started,
         "command": command,
     }
@@ -268,7 +266,7 @@ def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
     seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
     accuracies = {}
     for name, setting in SETTINGS.items():
-        content = read_json(prediction_path(config, setting))
+        content = read_json(evaluation_path(config.run, "test", setting))
         found = content["accuracy"][content["reported"]]
         accuracies[name] = {
             kind: {"top_1": found[kind]["1"], "top_5": found[kind]["5"]}
@@ -294,7 +292,10 @@ def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) 
     from dataset.synthetic_signs import LOOK_ALIKES
     from utils.report import Pair, Report, write_report
 
-    clips = {name: read_json(prediction_path(configs[name], "3x_pad"))["clips"] for name in (BEFORE, FINAL)}
+    clips = {
+        name: read_json(evaluation_path(configs[name].run, "test", "3x_pad"))["clips"]
+        for name in (BEFORE, FINAL)
+    }
     outcomes = {
         name: [(clip["label"], clip["top_5"][0]["gloss"]) for clip in predicted]
         for name, predicted in clips.items()

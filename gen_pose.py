@@ -161,7 +161,7 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     from dataset.video import VideoFrames, count_frames, frame_rate
     from modeling.pose.estimator import estimate_clip
     from utils.distributed import start_processes
-    from utils.overlay import write_overlay
+    from utils.overlay import check_overlay, write_overlay
     from utils.progress import progress_bar
 
     if not video.is_file():
@@ -170,8 +170,8 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
         raise UserError(f"{out}: the file for the keypoints must end in .safetensors")
     if out.exists() and SafetensorsKeypoints(out).names != {video.stem}:
         raise UserError(f"{out}: is there already and holds other clips; name another file")
-    if overlay is not None and (overlay.suffix != ".mp4" or overlay.resolve() == video.resolve()):
-        raise UserError(f"{overlay}: the overlay must be another file than the video and end in .mp4")
+    if overlay is not None:
+        check_overlay(overlay, video)
     content = video.read_bytes()
     estimator = build_estimator(settings.pose, start_processes(settings.runtime.device).device)
     frames = VideoFrames(content)
@@ -188,7 +188,6 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     )
     print(f"{out}: {summarise_keypoints([keypoints])}; {rate:.1f} frames/s with {estimator.name}")
     if overlay is not None:
-        overlay.parent.mkdir(parents=True, exist_ok=True)
         write_overlay(overlay, VideoFrames(content), keypoints, frame_rate(content))
         print(f"{overlay}: the keypoints drawn over the video")
     if frames.problem:

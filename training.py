@@ -32,11 +32,11 @@ def train(config: Config) -> int:
     from configs.build import build_recognizer, clip_format, gloss_embeddings, load_initial_weights
     from dataset.annotations import read_annotations
     from dataset.clips import ClipDataset, ClipReader, DamageLog, TrainingSchedule, training_loader
+    from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
     from modeling.engine import TrainingStep
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
-    from prediction import Evaluator
     from utils.distributed import distribute, start_processes, stop_processes
     from utils.progress import RunLog, StopSignal
     from utils.run import Run

@@ -23,6 +23,7 @@ from modeling.weights import (
     from_published,
     load_matching,
 )
+from utils.analysis import GlossSimilarity
 from utils.checkpoint import load_checkpoint
 from utils.errors import UserError
 
@@ -41,8 +42,21 @@ def gloss_embeddings(config: Config, vocabulary: list[str]) -> Tensor | None:
     return torch.from_numpy(embedding_matrix(Path(config.data.word_embeddings), vocabulary))
 
 
-def build_recognizer(config: Config, num_glosses: int, embeddings: Tensor | None) -> Recognizer:
-    """The network at its random start, which depends on the seed alone."""
+def gloss_similarity(config: Config, vocabulary: list[str]) -> GlossSimilarity | None:
+    """Similarity of meaning by the word embeddings of the configuration, None where there are none."""
+    path = config.data.word_embeddings
+    if path is None or not Path(path).is_file():
+        return None
+    return GlossSimilarity(vocabulary, embedding_matrix(Path(path), vocabulary))
+
+
+def build_recognizer(
+    config: Config, num_glosses: int, embeddings: Tensor | None, auxiliary: bool = True
+) -> Recognizer:
+    """The network at its random start, which depends on the seed alone.
+
+    `auxiliary`: with the auxiliary classifiers if the loss has them; prediction does without.
+    """
     candidates = config.loss.inter_modality_mixup.candidates
     if candidates is not None and candidates > num_glosses:
         raise UserError(
@@ -50,7 +64,7 @@ def build_recognizer(config: Config, num_glosses: int, embeddings: Tensor | None
         )
     torch.manual_seed(config.seed)
     keypoints = len(keypoint_indices(config.model.keypoint_parts))
-    auxiliary = config.loss.inter_modality_mixup.enabled
+    auxiliary = auxiliary and config.loss.inter_modality_mixup.enabled
     return Recognizer(config.model, keypoints, num_glosses, embeddings, auxiliary)
 
 

@@ -95,11 +95,16 @@ class Batch:
 class ClipReader:
     """Reads raw clips from where the configuration says they are.
 
+    Args:
+        config: of the data.
+        format: what the network reads.
+        keypoints: in place of those of the configuration.
+
     Raises:
         UserError: the videos or keypoints that the format needs are missing.
     """
 
-    def __init__(self, config: DataConfig, format: ClipFormat):
+    def __init__(self, config: DataConfig, format: ClipFormat, keypoints: KeypointStore | None = None):
         self.config, self.format = config, format
         self.source: FileSource | None = None
         self.keypoints: KeypointStore | None = None
@@ -110,8 +115,8 @@ class ClipReader:
             if config.frame_cache is not None:
                 self.cache = FrameCache(Path(config.frame_cache), config.frame_size)
         if format.keypoint_indices is not None:
-            assert config.keypoints is not None
-            self.keypoints = open_keypoints(Path(config.keypoints))
+            assert keypoints is not None or config.keypoints is not None
+            self.keypoints = keypoints or open_keypoints(Path(str(config.keypoints)))
 
     def check(self, clips: list[Clip]) -> None:
         """Raise a `UserError` if a clip is missing from the videos or from the keypoints."""
@@ -176,7 +181,7 @@ class ClipReader:
             )
             sample.problem = decoded.problem
         if self.keypoints is not None:
-            points, problem = self._keypoints(clip, indices, length)
+            points, problem = self.keypoints_at(clip, indices, length)
             sample.keypoints = points.reshape(len(windows), self.format.frames, *points.shape[1:])
             sample.problem = sample.problem or problem
         return sample
@@ -191,8 +196,9 @@ class ClipReader:
             images[int(index)] = self.source.read_if_there(self._path(clip, int(index)))
         return decode_images(images, indices, size)
 
-    def _keypoints(self, clip: Clip, indices: np.ndarray, length: int) -> tuple[np.ndarray, str | None]:
-        """float32 [frames, J, 3] in pixels of the grid, and what was wrong with them."""
+    def keypoints_at(self, clip: Clip, indices: np.ndarray, length: int) -> tuple[np.ndarray, str | None]:
+        """The keypoints of a clip of `length` frames at frame numbers int [frames]: float32 [frames, J, 3], x and y in
+        pixels of the grid; and what was wrong with them."""
         assert self.keypoints is not None
         points = self.keypoints.read(clip.name)
         if not len(points):

@@ -93,6 +93,30 @@ class PickledKeypoints:
         return None
 
 
+class ClipKeypoints:
+    """The keypoints of a single clip, as an estimator has just found them.
+
+    Args:
+        name: of the clip.
+        keypoints: float [frames, 133, 3].
+        frame_size: (width, height) of its frames, None if unknown.
+        path: of the video, for messages.
+    """
+
+    def __init__(self, name: str, keypoints: np.ndarray, frame_size: tuple[int, int] | None, path: Path):
+        self.name, self.path = name, path
+        self._keypoints, self._frame_size = _checked(keypoints, path, name), frame_size
+
+    def __contains__(self, name: str) -> bool:
+        return name == self.name
+
+    def read(self, name: str) -> np.ndarray:
+        return self._keypoints
+
+    def frame_size(self, name: str) -> tuple[int, int] | None:
+        return self._frame_size
+
+
 class SafetensorsKeypoints:
     """Our format: memory-mapped, one array a clip. Written by `write_keypoints`.
 

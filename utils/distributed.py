@@ -58,12 +58,8 @@ class Processes:
             dist.barrier()
 
 
-def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
-    """Join the process group the launcher announced, if any.
-
-    Args:
-        device: `auto` (CUDA if there is one), `cpu` or `cuda`.
-        timeout: how long processes wait for one another; None: as long as torch thinks right.
+def choose_device(device: str) -> torch.device:
+    """The device to compute on: `auto` (CUDA if there is one), `cpu` or `cuda`.
 
     Raises:
         UserError: CUDA was asked for and there is none.
@@ -75,13 +71,23 @@ def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device: cuda was asked for but this machine has none; use cpu or auto")
+    return torch.device(device)
+
+
+def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
+    """Join the process group the launcher announced, if any.
+
+    Args:
+        device: see `choose_device`.
+        timeout: how long processes wait for one another; None: as long as torch thinks right.
+    """
+    place = choose_device(device)
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    place = torch.device(device)
-    if device == "cuda":
+    if place.type == "cuda":
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)
     if count > 1:
-        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timeout)
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timeout)
     return Processes(rank, count, place)
 
 

@@ -39,11 +39,17 @@ class StopSignal:
             signal.signal(number, handler)
 
 
-def progress_bar(total: int, done: int, unit: str, shown: bool) -> "tqdm[Any]":
-    """A bar on a terminal; a line now and then in a log file."""
+def progress_bar(total: int, done: int, unit: str, shown: bool, delay: float = 0) -> "tqdm[Any]":
+    """A bar on a terminal, a line now and then in a log file; nothing for what takes less than `delay` seconds."""
     interval = 0.2 if sys.stderr.isatty() else 20.0
     return tqdm(
-        total=total, initial=done, unit=unit, disable=not shown, mininterval=interval, dynamic_ncols=True
+        total=total,
+        initial=done,
+        unit=unit,
+        disable=not shown,
+        mininterval=interval,
+        delay=delay,
+        dynamic_ncols=True,
     )
 
 

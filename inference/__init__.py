@@ -1,0 +1,1 @@
+"""What is done with a trained model: evaluation of a split, recognition of a video, a timeline of a long one."""
