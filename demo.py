@@ -28,7 +28,7 @@ from utils.files import write_json
 
 if TYPE_CHECKING:
     from dataset.synthetic import SignSetConfig
-    from utils.report import Filmstrip
+    from utils.report.demo_page import Clip
 
 CONFIGS = Path(__file__).with_name("configs") / "demo"
 CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
@@ -263,6 +263,8 @@ def summarise(
 
 
 def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
+    from utils.report.runs import read_epochs
+
     seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
     accuracies = {}
     for name, setting in SETTINGS.items():
@@ -280,7 +282,7 @@ def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
         "evaluation_seconds": seconds["evaluation"],
         # Of training steps alone; the training seconds also hold loading, validation and saving.
         "training_clips_per_second": statistics.harmonic_mean(
-            [entry["clips_per_second"] for entry in read_epochs(config)]
+            [entry["clips_per_second"] for entry in read_epochs(Path(config.run))]
         ),
         "evaluation_clips_per_second": test_clips / seconds["evaluation"],  # of three crops each
     }
@@ -290,7 +292,8 @@ def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) 
     """Collect what the report shows, and write it."""
     from dataset.annotations import read_annotations
     from dataset.synthetic_signs import LOOK_ALIKES
-    from utils.report import Pair, Report, write_report
+    from utils.report.demo_page import Pair, Report, write_report
+    from utils.report.runs import read_epochs
 
     clips = {
         name: read_json(evaluation_path(configs[name].run, "test", "3x_pad"))["clips"]
@@ -309,43 +312,37 @@ def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) 
     content = Report(
         summary=summary,
         titles=STAGES,
-        curves={name: read_epochs(config) for name, config in configs.items()},
+        curves={name: read_epochs(Path(config.run)) for name, config in configs.items()},
         # Look-alikes side by side, so that their confusions stand beside the diagonal.
         glosses=paired + [gloss for gloss in vocabulary if gloss not in paired],
         before=BEFORE,
         outcomes_before=outcomes[BEFORE],
         outcomes=outcomes[FINAL],
         pairs=pairs,
-        correct=filmstrips(configs[FINAL], correct[:: max(1, len(correct) // CORRECT_SHOWN)][:CORRECT_SHOWN]),
-        wrong=filmstrips(configs[FINAL], wrong[:WRONG_SHOWN]),
+        correct=clips_as_read(
+            configs[FINAL], correct[:: max(1, len(correct) // CORRECT_SHOWN)][:CORRECT_SHOWN]
+        ),
+        wrong=clips_as_read(configs[FINAL], wrong[:WRONG_SHOWN]),
         number_wrong=len(wrong),
     )
     write_report(path, content)
 
 
-def filmstrips(config: Config, predicted: list[dict[str, Any]]) -> "list[Filmstrip]":
-    """The clips of some predictions as the network reads them, the heatmaps summed over the keypoints."""
-    import torch
+def clips_as_read(config: Config, predicted: list[dict[str, Any]]) -> "list[Clip]":
+    """The clips of some predictions as the network reads them."""
+    from inference.network_view import view_clips
+    from utils.report.demo_page import Clip
+    from utils.report.sections import Example
 
-    from configs.build import clip_format
-    from dataset.annotations import read_annotations
-    from dataset.clips import ClipReader
-    from modeling.heatmaps import render_heatmaps
-    from utils.report import Filmstrip
-
-    model = config.model
-    reader = ClipReader(config.data, clip_format(model))
-    clips = {clip.name: clip for clip in read_annotations(config.data).split("test")}
-    strips = []
-    for prediction in predicted:
-        sample = reader.read(clips[prediction["name"]], ["central"], rng=None)
-        assert sample.frames is not None and sample.keypoints is not None
-        keypoints = torch.from_numpy(sample.keypoints)
-        heatmaps = render_heatmaps(keypoints, model.heatmap_size, model.heatmap_grid, model.heatmap_sigma)
-        top = [(guess["gloss"], guess["probability"]) for guess in prediction["top_5"]]
-        summed = heatmaps.sum(dim=1)[0].numpy()  # [T, size, size]
-        strips.append(Filmstrip(prediction["name"], prediction["label"], sample.frames[0], summed, top))
-    return strips
+    views = view_clips(config, "test", [prediction["name"] for prediction in predicted])
+    return [
+        Clip(
+            Example(prediction["name"], *view),
+            prediction["label"],
+            [(guess["gloss"], guess["probability"]) for guess in prediction["top_5"]],
+        )
+        for prediction, view in zip(predicted, views, strict=True)
+    ]
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -371,11 +368,6 @@ def show(page: Path) -> None:
     if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         with suppress(webbrowser.Error):
             webbrowser.open(page.resolve().as_uri())
-
-
-def read_epochs(config: Config) -> list[dict[str, Any]]:
-    lines = (Path(config.run) / "metrics.jsonl").read_text().splitlines()
-    return [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"]
 
 
 def read_json(path: Path) -> Any:

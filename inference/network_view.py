@@ -5,7 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from dataset.clips import Sample
+from configs.build import clip_format
+from configs.schema import Config
+from dataset.annotations import Split, read_annotations
+from dataset.clips import ClipReader, Sample
 from modeling.config import ModelConfig
 from modeling.heatmaps import render_heatmaps
 
@@ -25,3 +28,16 @@ def network_view(sample: Sample, model: ModelConfig) -> NetworkView:
     keypoints = torch.from_numpy(sample.keypoints[:1])
     maps = render_heatmaps(keypoints, model.heatmap_size, model.heatmap_grid, model.heatmap_sigma)
     return NetworkView(frames, maps.sum(dim=1)[0].numpy())
+
+
+def view_clips(config: Config, split: Split, names: list[str]) -> list[NetworkView]:
+    """The middle of some clips of a data set, by name.
+
+    Raises:
+        UserError: the annotations, videos or keypoints of the configuration are not there.
+    """
+    reader = ClipReader(config.data, clip_format(config.model))
+    clips = {clip.name: clip for clip in read_annotations(config.data).split(split)}
+    chosen = [clips[name] for name in names]
+    reader.check(chosen)
+    return [network_view(reader.read(clip, ["central"], rng=None), config.model) for clip in chosen]

@@ -132,10 +132,15 @@ class SignRecognizer:
         return [Guess(self.vocabulary[i], float(probabilities[i])) for i in order]
 
     def read(
-        self, path: Path, keypoints: Path | None = None, count: Callable[[int], object] = lambda frames: None
+        self,
+        path: Path,
+        keypoints: Path | None = None,
+        count: Callable[[int], object] = lambda frames: None,
+        look_up: bool = True,
     ) -> Video:
         """A video with its keypoints: those given, else those that `data.keypoints` has of a clip of this name and
-        length, else those that the configured estimator finds (`count(1)` is called after each frame).
+        length (unless not to `look_up`), else those that the configured estimator finds (`count(1)` is called after
+        each frame).
 
         Raises:
             UserError: the video cannot be read, the keypoints given are of another one, or there is no person in it.
@@ -153,7 +158,7 @@ class SignRecognizer:
         if keypoints is not None:
             return self._with_stored(video, open_keypoints(keypoints))
         stored = self.config.data.keypoints
-        if stored is not None and Path(stored).is_file():
+        if look_up and stored is not None and Path(stored).is_file():
             store = open_keypoints(Path(stored))
             if video.name in store and self._fits(video, len(store.read(video.name))):
                 return self._with_stored(video, store)

@@ -11,7 +11,8 @@ import pytest
 import demo
 from dataset.synthetic import SignSetConfig
 from utils.errors import UserError
-from utils.report import Filmstrip, Pair, PairScore, Report, pair_score, write_report
+from utils.report.demo_page import Clip, Pair, PairScore, Report, pair_score, write_report
+from utils.report.sections import Example
 
 SIGN_SET = SignSetConfig(
     seed=7,
@@ -149,7 +150,8 @@ def test_report_escapes_text(tmp_path: Path) -> None:
         "evaluation_clips_per_second": 1.0,
     }
     hostile = "<script>&"
-    clip = Filmstrip(hostile, hostile, np.zeros((8, 4, 4, 3), np.uint8), np.ones((8, 2, 2)), [(hostile, 1.0)])
+    example = Example(hostile, np.zeros((8, 4, 4, 3), np.uint8), np.ones((8, 2, 2)))
+    clip = Clip(example, hostile, [(hostile, 1.0)])
     summary = {
         "seed": 1,
         "glosses": 2,
@@ -190,4 +192,4 @@ def test_report_escapes_text(tmp_path: Path) -> None:
     )  # no field of a template left over
     assert "<script" not in page
     assert page.count("&lt;script&gt;&amp;") > 10
-    assert "1&nbsp;min 15&nbsp;s" in page
+    assert "1\u00a0min 15\u00a0s" in page

@@ -18,6 +18,11 @@ def covering_font(texts: Iterable[str]) -> str:
     )
 
 
+def font_family(texts: Iterable[str]) -> str:
+    """The name of that font."""
+    return font_manager.FontProperties(fname=covering_font(texts)).get_name()
+
+
 @cache
 def _covering(characters: frozenset[int]) -> str:
     installed = sorted({font.fname for font in font_manager.fontManager.ttflist})

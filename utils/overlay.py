@@ -145,7 +145,7 @@ def write_overlay(
                 stream.pix_fmt = "yuv420p"
                 # The encoder wants even sides.
                 stream.width, stream.height = scale * frame.shape[1] // 2 * 2, height // 2 * 2
-            picture = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            picture: np.ndarray = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
             if keypoints is not None and number < len(keypoints):
                 picture = draw_keypoints(picture, keypoints[number] * [scale, scale, 1])
             if strip is not None:

@@ -6,7 +6,7 @@ Transparent, with lines and text of a middle grey, so that one picture serves a 
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -18,14 +18,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from utils.fonts import font_family
+
 GREY = "#808893"
 PALE, STRONG = "#9db8ee", "#3b6fd4"
-PALETTE = (
-    "#e08a2e",
-    "#2ca58d",
-    "#8a63d2",
-    "#dd4b66",
-)  # a colour for each kind of stage, in order of appearance
+# a colour for each kind of model, in order of appearance
+PALETTE = ("#e08a2e", "#2ca58d", "#8a63d2", "#dd4b66", "#3b6fd4", "#8f7a3a", "#c05fb0", "#5f9f3a")
 RIGHT, WRONG = to_rgb("#3b6fd4"), to_rgb("#d0393f")
 STYLE: dict[str, Any] = {
     "font.size": 11,
@@ -43,8 +41,10 @@ STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def _chart(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
-    with plt.style.context(STYLE):
+def _chart(width: float, height: float, texts: Sequence[str] = ()) -> Iterator[tuple[Figure, Axes]]:
+    """`texts`: what a font must be found for, beyond the letters that every font has."""
+    fonts = ["DejaVu Sans", font_family(texts)]
+    with plt.style.context({**STYLE, "font.family": fonts}):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
         try:
             yield figure, axes
@@ -58,21 +58,33 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def accuracy_chart(
-    stages: Sequence[str], one_crop: Sequence[float], three_crops: Sequence[float], chance: float
-) -> bytes:
-    """Horizontal bars, two a stage; shares in [0, 1]."""
-    with _chart(6.4, 0.5 * len(stages) + 0.9) as (figure, axes):
-        places = np.arange(len(stages))
-        for offset, values, colour, label in (
-            (-0.19, one_crop, PALE, "1 crop"),
-            (0.19, three_crops, STRONG, "3 crops"),
-        ):
-            axes.barh(places + offset, values, 0.34, color=colour, label=label)
-            for place, value in zip(places + offset, values, strict=True):
-                axes.text(value + 0.01, place, f"{100 * value:.1f}", va="center", fontsize=9.5)
+class Bars(NamedTuple):
+    """One bar for each model: shares in [0, 1], and the ends of their intervals."""
+
+    label: str
+    values: Sequence[float]
+    intervals: Sequence[Sequence[float]] | None = None
+
+
+def accuracy_chart(models: Sequence[str], series: Sequence[Bars], chance: float) -> bytes:
+    """Horizontal bars, one of each series a model; the last series is the strongest."""
+    height = 0.25 + 0.25 * len(series)
+    with _chart(6.4, height * len(models) + 0.9) as (figure, axes):
+        places = np.arange(len(models))
+        thickness = 0.68 / len(series)
+        for number, bars in enumerate(series):
+            at = places + thickness * 1.1 * (number - (len(series) - 1) / 2)
+            colour = STRONG if number == len(series) - 1 else PALE
+            axes.barh(at, bars.values, thickness, color=colour, label=bars.label)
+            reach = bars.values
+            if bars.intervals is not None:
+                low, high = np.array(bars.intervals).T
+                axes.hlines(at, low, high, color=PALETTE[0], linewidth=2)
+                reach = high.tolist()
+            for place, value, end in zip(at, bars.values, reach, strict=True):
+                axes.text(end + 0.01, place, f"{100 * value:.1f}", va="center", fontsize=9.5)
         axes.axvline(chance, color=GREY, linestyle=":", label="chance")
-        axes.set(xlim=(0, 1.08), yticks=places, yticklabels=stages)
+        axes.set(xlim=(0, 1.08), yticks=places, yticklabels=models)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
@@ -82,18 +94,21 @@ def accuracy_chart(
 
 
 def curve_chart(curves: dict[str, list[float]], label: str, share: bool) -> bytes:
-    """One line a stage over its epochs; shares in [0, 1] or values on a logarithmic axis.
+    """One line a model over its epochs; shares in [0, 1] or values on a logarithmic axis.
 
-    Stages whose names agree up to the first comma share a colour; the second of them is dashed.
+    Models whose names agree up to the first comma share a colour; the second of them is dashed, and so are those
+    that come when all colours are taken.
     """
     with _chart(5.6, 4.6) as (figure, axes):
         kinds: list[str] = []
         for name, values in curves.items():
             kind = name.split(",")[0]
-            line = "--" if kind in kinds else "-"
-            kinds += [kind] if kind not in kinds else []
-            colour = PALETTE[kinds.index(kind) % len(PALETTE)]
+            seen = kind in kinds
+            kinds += [] if seen else [kind]
+            number = kinds.index(kind)
+            line = "--" if seen or number >= len(PALETTE) else "-"
             epochs = range(1, len(values) + 1)
+            colour = PALETTE[number % len(PALETTE)]
             axes.plot(epochs, values, line, color=colour, label=name, linewidth=1.8, marker=".", markersize=5)
         axes.set(xlabel="epoch", title=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -113,7 +128,7 @@ def curve_chart(curves: dict[str, list[float]], label: str, share: bool) -> byte
 def confusion_chart(matrix: np.ndarray, glosses: Sequence[str]) -> bytes:
     """Clips by true (rows) and predicted gloss (columns): int [N, N]."""
     side = 2.2 + 0.27 * len(glosses)
-    with _chart(side, side) as (figure, axes):
+    with _chart(side, side, glosses) as (figure, axes):
         shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
         picture = np.empty((*matrix.shape, 4))
         picture[..., :3] = np.where(np.eye(len(matrix), dtype=bool)[..., None], RIGHT, WRONG)
