@@ -114,6 +114,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     from dataset.clips import ClipReader
     from inference.evaluation import EVAL_SETTINGS, Evaluator, table, write_results
     from inference.trained_model import load_model
+    from utils.board import Board
     from utils.distributed import start_processes, stop_processes
 
     source, split, setting = arguments.checkpoint or Path(config.run), arguments.split, arguments.eval_setting
@@ -134,6 +135,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
         print(f"{split}, {setting}, {len(clips)} clips\n{table(results)}")
         path = evaluation_path(config.run, split, setting)
         write_results(path, results, model.vocabulary)
+        Board(Path(config.run)).evaluation(f"{split}_{setting}", results, model.vocabulary, 0)
         print(f"written to {path}")
         if arguments.analyse:
             analyse(config, arguments)

@@ -9,11 +9,18 @@ The same command again continues where the run stopped. Ctrl-C (or SIGTERM) save
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from configs.schema import Config
 from utils.command_line import entry_point_parser
 from utils.config import load_config, to_dict
 from utils.errors import UserError, run_entry_point
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from modeling.objective import MixedLabels
+    from utils.board import Board
 
 INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
 
@@ -34,7 +41,7 @@ def train(config: Config) -> int:
     from dataset.clips import ClipDataset, ClipReader, DamageLog, TrainingSchedule, training_loader
     from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
-    from modeling.engine import TrainingStep
+    from modeling.engine import TrainingStep, gradient_norm
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
     from utils.distributed import distribute, start_processes, stop_processes
@@ -120,6 +127,8 @@ def train(config: Config) -> int:
                     if results is None:  # interrupted; the continued run validates again
                         break
                     accuracy = results.reported
+                    if log.board is not None:
+                        log.board.evaluation("validation", results, vocabulary, state.step)
                 log.epoch(state, learning_rate(training, epoch - 1), accuracy)
                 best = state.finish_epoch(None if accuracy is None else accuracy.per_instance[1])
                 if processes.is_main:
@@ -133,40 +142,65 @@ def train(config: Config) -> int:
             waited = time.perf_counter() - started
             first = processes.rank * local
             if config.augment.draw == "per_batch":
-                draws = [generator(config.seed, "augment", state.step)]
+                rngs = [generator(config.seed, "augment", state.step)]
             else:
-                draws = [generator(config.seed, "augment", state.step, first + i) for i in range(local)]
-            losses = step(
-                batch.frames,
-                batch.keypoints,
-                batch.labels,
-                [
-                    draw_augmentation(config.augment, config.model, config.data.frame_size, rng)
-                    for rng in draws
-                ],
-                generator(config.seed, "mixup", state.step),
-                epoch,
-                part=processes.rank,
-            )
+                rngs = [generator(config.seed, "augment", state.step, first + i) for i in range(local)]
+            size = config.data.frame_size
+            draws = [draw_augmentation(config.augment, config.model, size, rng) for rng in rngs]
+            raw = (batch.frames, batch.keypoints, batch.labels, draws)
+            if log.board is not None and state.step % per_epoch == 0:
+                inputs, labels = step.prepare(*raw, generator(config.seed, "mixup", state.step))
+                show_clips(log.board, inputs, labels, config, vocabulary, state.step)
+            losses = step(*raw, generator(config.seed, "mixup", state.step), epoch, part=processes.rank)
             # One reduction carries the losses of all processes and whether any was asked to stop.
-            values = [*losses.values(), torch.tensor(float(stop.requested), device=device)]
-            *means, stopping = processes.mean(torch.stack(values)).tolist()
+            values = [*losses.values(), gradient_norm(recognizer)]
+            values.append(torch.tensor(float(stop.requested), device=device))
+            *means, norm, stopping = processes.mean(torch.stack(values)).tolist()
             named = dict(zip(losses, means, strict=True))
             if not all(map(torch.isfinite, torch.tensor(means))):
                 raise UserError(
                     f"the loss at step {state.step} is not finite; try a lower training.learning_rate"
                 )
             state.finish_step(named, time.perf_counter() - started, waited, training.batch_size)
-            log.step(state, named, progress)
+            scalars = {f"schedule/{name}": value for name, value in step.schedule(epoch).items()}
+            scalars["gradient_norm"] = norm
+            if device.type == "cuda":
+                scalars["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
+            log.step(state, named, progress, scalars)
             if stopping:
                 break
     stop.release()
     complete = state.validated == training.epochs
+    if complete and log.board is not None:
+        log.board.hyper_parameters(to_dict(config), {"best/validation_top1": state.best_accuracy})
     if not complete and processes.is_main:
         run.save(recognizer, optimizer)
         log.print(f"stopped after step {state.step}; the same command continues")
     stop_processes()
     return 0 if complete and not stop.requested else INTERRUPTED
+
+
+def show_clips(
+    board: "Board",
+    inputs: "dict[str, Tensor]",
+    labels: "Tensor | MixedLabels",
+    config: Config,
+    vocabulary: list[str],
+    step: int,
+) -> None:
+    """The first clips of a batch in TensorBoard, as the network is about to see them."""
+    from modeling.augment import visible_inputs
+    from modeling.objective import MixedLabels
+
+    if isinstance(labels, MixedLabels):
+        pairs = zip(labels.first.tolist(), labels.second.tolist(), strict=True)
+        captions = [
+            f"{labels.share:.0%} {vocabulary[i]}, {1 - labels.share:.0%} {vocabulary[j]}" for i, j in pairs
+        ]
+    else:
+        captions = [vocabulary[label] for label in labels.tolist()]
+    frames, heatmaps = (None if x is None else x.numpy() for x in visible_inputs(inputs, config.model))
+    board.clips(frames, heatmaps, captions, step)
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def read_trained(path: Path) -> dict[str, Any]:
             return {**content, "model": load_file(str(path / EXPORTED_WEIGHTS))}
         except (OSError, SafetensorError) as error:
             raise UserError(f"{path / EXPORTED_WEIGHTS}: cannot be read: {error}") from None
-    if path.is_dir() and not checkpoint_path(path).is_file():
+    if not checkpoint_path(path).is_file():
         raise UserError(
-            f"{path}: no trained model (best.pt) here; train first, or name another run or checkpoint"
+            f"{path}: no trained model: neither a checkpoint nor a run with best.pt; train first or name another"
         )
     return load_checkpoint(checkpoint_path(path))

@@ -177,6 +177,22 @@ def prepare_inputs(
     return inputs
 
 
+def visible_inputs(inputs: dict[str, Tensor], model: ModelConfig) -> tuple[Tensor | None, Tensor | None]:
+    """What `prepare_inputs` made, as pictures of the longest clips.
+
+    Returns:
+        Frames uint8 RGB [B, T, size, size, 3] and heatmaps float [B, T, size, size] summed over the keypoints, on the
+        CPU; None for a modality that the model does not read.
+    """
+    frames, heatmaps = inputs.get(f"rgb{model.frames[0]}"), inputs.get(f"keypoint{model.frames[0]}")
+    if frames is not None:
+        bgr = frames.permute(0, 2, 3, 4, 1).add(1).mul(127.5)  # [B, T, size, size, 3]
+        frames = bgr.flip(4).round().clamp(0, 255).to("cpu", torch.uint8)
+    if heatmaps is not None:
+        heatmaps = heatmaps.add(1).div(2).sum(dim=1).float().cpu()
+    return frames, heatmaps
+
+
 def mix_clips(
     inputs: dict[str, Tensor],
     labels: Tensor,

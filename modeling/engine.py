@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from modeling.augment import Draw, central_draw, mix_clips, prepare_inputs
 from modeling.config import TrainingConfig
-from modeling.losses import integration_momentum
-from modeling.objective import Objective
+from modeling.losses import integration_momentum, inter_modality_weight
+from modeling.objective import MixedLabels, Objective
 from modeling.optimizer import learning_rate
 from modeling.recognizer import Recognizer, predictions
 
@@ -39,6 +39,30 @@ class TrainingStep:
         self.recognizer, self.parallel, self.objective = recognizer, parallel, objective
         self.optimizer, self.config = optimizer, config
 
+    def prepare(
+        self,
+        frames: Tensor | None,
+        keypoints: Tensor | None,
+        labels: Tensor,
+        draws: list[Draw],
+        mixup_rng: np.random.Generator,
+        part: int = 0,
+    ) -> tuple[dict[str, Tensor], Tensor | MixedLabels]:
+        """The network's inputs and labels for a batch, augmented and mixed; the arguments are those of a step."""
+        config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
+        with torch.no_grad():
+            return mix_clips(prepare_inputs(frames, keypoints, config, draws), labels, mixup, mixup_rng, part)
+
+    def schedule(self, epoch: int) -> dict[str, float]:
+        """What changes from epoch to epoch: learning rate, weight of the inter-modality loss, integration's beta."""
+        inter, epochs = self.objective.config.inter_modality_mixup, self.config.epochs
+        values = {"learning_rate": learning_rate(self.config, epoch)}
+        if inter.enabled:
+            values["inter_modality_weight"] = inter_modality_weight(epoch, epochs, inter.weight, inter.decay)
+            if inter.integrate:
+                values["integration_beta"] = integration_momentum(epoch, epochs, inter.momentum)
+        return values
+
     def __call__(
         self,
         frames: Tensor | None,
@@ -62,21 +86,24 @@ class TrainingStep:
             Detached losses: `total` and the parts of `Objective`.
         """
         self.parallel.train()
+        schedule = self.schedule(epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, epoch)
-        loss_config = self.objective.config
-        with torch.no_grad():
-            inputs = prepare_inputs(frames, keypoints, self.recognizer.config, draws)
-            inputs, targets = mix_clips(inputs, labels, loss_config.intra_modality_mixup, mixup_rng, part)
-        output = self.parallel(channels_last(inputs), auxiliary=loss_config.inter_modality_mixup.enabled)
+            group["lr"] = schedule["learning_rate"]
+        inputs, targets = self.prepare(frames, keypoints, labels, draws, mixup_rng, part)
+        auxiliary = self.objective.config.inter_modality_mixup.enabled
+        output = self.parallel(channels_last(inputs), auxiliary=auxiliary)
         total, parts = self.objective(output, targets, epoch, self.config.epochs)
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
-        inter = loss_config.inter_modality_mixup
-        if inter.enabled and inter.integrate:
-            self.recognizer.integrate(integration_momentum(epoch, self.config.epochs, inter.momentum))
+        if "integration_beta" in schedule:
+            self.recognizer.integrate(schedule["integration_beta"])
         return {"total": total.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+
+def gradient_norm(model: nn.Module) -> Tensor:
+    """Euclidean norm of all gradients of the last step, over all processes: a scalar on the device."""
+    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
 
 
 @torch.inference_mode()

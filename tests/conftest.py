@@ -97,3 +97,13 @@ def clip_set(tmp_path_factory: pytest.TempPathFactory, mp4: Callable[[int], byte
     sizes = dict.fromkeys(keypoints, (SIDE, SIDE))
     write_keypoints(folder / "keypoints.safetensors", keypoints, sizes, "truth", "1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, clip_set: Path) -> Path:
+    """The run of an untrained model with an RGB and a keypoint stream on that set; not to be changed."""
+    from tests.inference.runs import make_run
+
+    folder = tmp_path_factory.mktemp("inference") / "run"
+    make_run(folder, clip_set, ["rgb", "keypoint"])
+    return folder

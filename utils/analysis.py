@@ -11,6 +11,7 @@ by chance alone. To be free of that, find the pairs on another split (`--look_al
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,26 @@ def confused_pairs(evaluation: Evaluation, similarity: GlossSimilarity | None) -
         for (a, b), n in confused.items()
     ]
     return sorted(pairs, key=lambda pair: (-pair.confused, -pair.share, pair.first, pair.second))
+
+
+def confusion_counts(
+    outcomes: Sequence[tuple[str, str]], glosses: Sequence[str], most: int
+) -> tuple[np.ndarray, list[str]]:
+    """Confusion matrix of (true, predicted) glosses: int [n, n], and the n glosses of its rows and columns.
+
+    Of more than `most` glosses, those that were confused most often stay; their order is kept.
+    """
+    count = Counter(outcomes)
+    shown = list(glosses)
+    if len(shown) > most:
+        wrong: Counter[str] = Counter()
+        for (true, predicted), clips in count.items():
+            if true != predicted:
+                wrong.update({true: clips, predicted: clips})
+        kept = {gloss for gloss, _ in wrong.most_common(most)}
+        shown = [gloss for gloss in glosses if gloss in kept]
+    matrix = [[count[true, predicted] for predicted in shown] for true in shown]
+    return np.array(matrix, int).reshape(len(shown), len(shown)), shown
 
 
 @dataclass(frozen=True)

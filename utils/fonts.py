@@ -25,8 +25,9 @@ def font_family(texts: Iterable[str]) -> str:
 
 @cache
 def _covering(characters: frozenset[int]) -> str:
-    installed = sorted({font.fname for font in font_manager.fontManager.ttflist})
-    for path in [DEFAULT, *installed]:
+    # matplotlib brings a font that has every character, as an empty box.
+    fonts = {font.fname for font in font_manager.fontManager.ttflist if "LastResort" not in font.fname}
+    for path in [DEFAULT, *sorted(fonts)]:
         try:
             if characters <= FT2Font(path).get_charmap().keys():
                 return path

@@ -1,10 +1,16 @@
 """Clips as pictures: frames side by side, their keypoint heatmaps below."""
 
+import io
+
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from utils.fonts import covering_font
 
 FRAMES_SHOWN = 8
 FRAME_SIDE = 128  # pixels
+CAPTION_HEIGHT = 28  # pixels
 
 
 def filmstrip(frames: np.ndarray | None, heatmaps: np.ndarray | None) -> np.ndarray:
@@ -25,6 +31,21 @@ def filmstrip(frames: np.ndarray | None, heatmaps: np.ndarray | None) -> np.ndar
         shares = np.sqrt(heatmaps / max(float(heatmaps.max()), 1e-6))
         rows.append([_coloured(shares[i]) for i in _chosen(len(heatmaps))])
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def captioned(picture: np.ndarray, caption: str) -> np.ndarray:
+    """A picture, uint8 RGB [H, W, 3], with a line of text above it."""
+    line = Image.new("RGB", (picture.shape[1], CAPTION_HEIGHT), "white")
+    font = ImageFont.truetype(covering_font([caption]), round(0.6 * CAPTION_HEIGHT))
+    ImageDraw.Draw(line).text((6, CAPTION_HEIGHT / 2), caption, "black", font, "lm")
+    return np.concatenate([np.asarray(line), picture])
+
+
+def on_white(png: bytes) -> np.ndarray:
+    """A transparent PNG file on white paper: uint8 RGB [H, W, 3]."""
+    transparent = Image.open(io.BytesIO(png)).convert("RGBA")
+    paper = Image.new("RGBA", transparent.size, "white")
+    return np.asarray(Image.alpha_composite(paper, transparent).convert("RGB"))
 
 
 def jpeg(picture: np.ndarray) -> bytes:

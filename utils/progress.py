@@ -14,8 +14,7 @@ from tqdm import tqdm
 from utils.files import replacing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a progress bar does not need it
-    from torch.utils.tensorboard import SummaryWriter
-
+    from utils.board import Board
     from utils.checkpoint import TrainState
     from utils.metrics import Accuracy
 
@@ -65,13 +64,13 @@ class RunLog:
 
     metrics.jsonl has {"kind": "step", "step", "loss"} for every optimiser step (1 = the first) and
     {"kind": "epoch", ...} with mean losses, learning rate, clips per second, share of time spent waiting for data
-    and the validation accuracy.
+    and the validation accuracy. board: TensorBoard's files, None on other processes.
     """
 
     def __init__(self, folder: Path, is_main: bool):
         self.folder, self.is_main = folder, is_main
         self._metrics: TextIO | None = None
-        self._board: SummaryWriter | None = None
+        self.board: Board | None = None
 
     def print(self, line: str) -> None:
         if self.is_main:
@@ -93,19 +92,27 @@ class RunLog:
         with replacing(path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._metrics = path.open("a")
-        from torch.utils.tensorboard import SummaryWriter  # needed by training alone
+        from utils.board import Board  # needed by training alone
 
-        self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=state.step + 1)
+        self.board = Board(self.folder, continue_after=state.step)
 
     def progress(self, total: int, done: int) -> "tqdm[Any]":
         return progress_bar(total, done, "step", self.is_main)
 
-    def step(self, state: "TrainState", losses: dict[str, float], progress: "tqdm[Any]") -> None:
-        """Note one optimiser step, after `state` took it in."""
+    def step(
+        self,
+        state: "TrainState",
+        losses: dict[str, float],
+        progress: "tqdm[Any]",
+        scalars: dict[str, float] | None = None,
+    ) -> None:
+        """Note one optimiser step, after `state` took it in; `scalars`: more for TensorBoard, by name."""
         self._write({"kind": "step", "step": state.step, "loss": losses["total"]})
-        if self._board is not None:
-            for name, value in losses.items():
-                self._board.add_scalar(f"loss/{name}", value, state.step)
+        if self.board is not None:
+            shown = {f"loss/{name}": value for name, value in losses.items()} | (scalars or {})
+            shown["speed/clips_per_second"] = state.clips / state.seconds
+            shown["speed/data_wait"] = state.waited / state.seconds
+            self.board.scalars(shown, state.step)
         progress.set_postfix_str(
             f"epoch {state.validated}, loss {losses['total']:.3f}, {state.clips / state.seconds:.1f} clips/s, "
             f"{state.waited / state.seconds:.0%} waiting for data",
@@ -135,12 +142,8 @@ class RunLog:
                 f", validation top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {accuracy.per_class[1]:.4f})"
             )
         self.print(line)
-        if self._board is not None:
-            self._board.add_scalar("learning_rate", learning_rate, state.step)
-            if accuracy is not None:
-                for k, value in accuracy.per_instance.items():
-                    self._board.add_scalar(f"validation/per_instance_top{k}", value, state.step)
-            self._board.flush()
+        if self.board is not None:
+            self.board.flush()
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._metrics is not None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.metrics import accuracy
+from utils.metrics import accuracy, bootstrap_intervals, true_ranks
 
 
 def test_hand_computed_example() -> None:
@@ -47,3 +47,40 @@ def test_against_counting(clips: int, classes: int, seed: int) -> None:
             hits.setdefault(int(label), []).append(int((row > row[label]).sum()) < k)
         assert found.per_instance[k] == pytest.approx(sum(map(sum, hits.values())) / clips)
         assert found.per_class[k] == pytest.approx(np.mean([np.mean(h) for h in hits.values()]))
+
+
+def test_ranks_count_from_the_best() -> None:
+    scores = np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.4, 0.4, 0.2]])
+    assert true_ranks(scores, np.array([1, 1, 1])).tolist() == [0, 2, 1]
+
+
+def test_intervals_hold_the_share_about_as_often_as_they_say() -> None:
+    """Sets of 100 clips of which a known share is recognised: 95 % of their intervals hold it, 200 sets +- 3 %."""
+    rng, share = np.random.default_rng(0), 0.7
+    labels = np.arange(100) % 10
+    held = held_per_class = 0
+    for seed in range(200):
+        hits = rng.random((100, 1)) < share
+        ((low, high),), ((class_low, class_high),) = bootstrap_intervals(hits, labels, draws=300, seed=seed)
+        held += low <= share <= high
+        held_per_class += class_low <= share <= class_high
+    assert 178 <= held <= 199 and 172 <= held_per_class <= 199
+
+
+def test_per_class_intervals_give_every_class_one_vote() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    hits = (labels == 0)[:, None]
+    ((low, high),), ((class_low, class_high),) = bootstrap_intervals(hits, labels)
+    assert 0.8 < low < 0.9 < high < 0.98
+    assert class_low == class_high == 0.5
+
+
+def test_certain_results_have_no_spread_and_equal_seeds_agree() -> None:
+    labels = np.array([3, 1, 1, 2])
+    for values in (np.ones((4, 2)), np.zeros((4, 2))):
+        instance, per_class = bootstrap_intervals(values, labels)
+        assert (instance == values[0, 0]).all() and (per_class == values[0, 0]).all()
+    mixed = np.array([[1], [0], [1], [1]])
+    np.testing.assert_array_equal(
+        bootstrap_intervals(mixed, labels)[0], bootstrap_intervals(mixed, labels)[0]
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from utils.checkpoint import TrainState
 from utils.metrics import Accuracy
@@ -20,7 +21,7 @@ def train(log: RunLog, state: TrainState, steps: int, per_epoch: int = 3) -> Non
         for _ in range(steps):
             losses = {"total": float(state.step), "recognition/rgb64": 1.0}
             state.finish_step(losses, seconds=2.0, waited=0.5, clips=8)
-            log.step(state, losses, progress)
+            log.step(state, losses, progress, {"gradient_norm": 3.0})
             if state.step % per_epoch == 0:
                 log.epoch(state, 0.001, ACCURACY)
                 state.finish_epoch(0.5)
@@ -57,7 +58,11 @@ def test_steps_and_epochs_are_logged(tmp_path: Path) -> None:
     assert epoch["validation"]["per_instance"] == {"1": 0.5, "5": 0.75, "10": 1.0}
     assert epoch["validation"]["per_class"]["1"] == 0.4
     assert entries(tmp_path)[5]["loss"] == 4.0
-    assert list((tmp_path / "tensorboard").iterdir())
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    scalars = {"loss/total", "loss/recognition/rgb64", "speed/clips_per_second", "speed/data_wait"}
+    assert set(board.Tags()["scalars"]) == scalars | {"gradient_norm"}
+    assert [event.value for event in board.Scalars("loss/total")] == [0, 1, 2, 3, 4, 5]
+    assert [event.step for event in board.Scalars("gradient_norm")] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(("step", "validated", "kept"), [(4, 1, 5), (3, 1, 4), (3, 0, 3), (0, 0, 0)])

@@ -1,6 +1,5 @@
 """The sections of a report about one or several runs on the same clips."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.analysis import ConfusedPair, Evaluation, LookAlikes, group_accuracies
+from utils.analysis import ConfusedPair, Evaluation, LookAlikes, confusion_counts, group_accuracies
 from utils.metrics import bootstrap_intervals
 from utils.pictures import filmstrip, jpeg
 from utils.report.charts import Bars, accuracy_chart, confusion_chart, curve_chart
@@ -195,21 +194,13 @@ def confusion_matrix(title: str, outcomes: Sequence[tuple[str, str]], glosses: S
 
     Of many glosses those stay that were confused most often.
     """
-    count = Counter(outcomes)
-    wrong: Counter[str] = Counter()
-    for (true, predicted), clips in count.items():
-        if true != predicted:
-            wrong.update({true: clips, predicted: clips})
-    right = sum(clips for (true, predicted), clips in count.items() if true == predicted)
-    shown = list(glosses)
-    note = ""
-    if len(shown) > MATRIX_GLOSSES:
-        kept = {gloss for gloss, _ in wrong.most_common(MATRIX_GLOSSES)}
-        shown = [gloss for gloss in glosses if gloss in kept]
-        note = f" Shown are the {len(shown)} of {len(glosses)} glosses that were confused most often."
+    matrix, shown = confusion_counts(outcomes, glosses, MATRIX_GLOSSES)
     if not shown:
         return ""
-    matrix = np.array([[count[true, predicted] for predicted in shown] for true in shown])
+    right = sum(true == predicted for true, predicted in outcomes)
+    note = ""
+    if len(shown) < len(glosses):
+        note = f" Shown are the {len(shown)} of {len(glosses)} glosses that were confused most often."
     chart = image(confusion_chart(matrix, shown), f"Confusion matrix of {title}")
     return (
         "<h2>Confusion matrix</h2>"
