@@ -27,7 +27,7 @@ parity: .venv/dev
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt
+.venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt requirements-webdemo.txt requirements-export.txt
 	$(BIN)/pip install --quiet -c requirements.txt -r requirements-dev.txt
 	touch $@
 

@@ -158,7 +158,7 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     from configs.build import build_estimator
     from dataset.keypoint_summary import summarise_keypoints
     from dataset.keypoints import SafetensorsKeypoints, write_keypoints
-    from dataset.video import VideoFrames, count_frames, frame_rate
+    from dataset.video import VideoFrames, video_facts
     from modeling.pose.estimator import estimate_clip
     from utils.distributed import start_processes
     from utils.overlay import check_overlay, write_overlay
@@ -174,9 +174,9 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
         check_overlay(overlay, video)
     content = video.read_bytes()
     estimator = build_estimator(settings.pose, start_processes(settings.runtime.device).device)
-    frames = VideoFrames(content)
+    frames, facts = VideoFrames(content), video_facts(content)
     started = time.perf_counter()
-    with progress_bar(count_frames(content), 0, "frame", shown=True) as progress:
+    with progress_bar(facts.frames, 0, "frame", shown=True) as progress:
         keypoints, size = estimate_clip(estimator, frames, progress.update)
     if not len(keypoints):
         raise UserError(f"{video}: {frames.problem}")
@@ -188,7 +188,7 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     )
     print(f"{out}: {summarise_keypoints([keypoints])}; {rate:.1f} frames/s with {estimator.name}")
     if overlay is not None:
-        write_overlay(overlay, VideoFrames(content), keypoints, frame_rate(content))
+        write_overlay(overlay, VideoFrames(content), keypoints, facts.rate)
         print(f"{overlay}: the keypoints drawn over the video")
     if frames.problem:
         print(f"{video}: {frames.problem}", file=sys.stderr)

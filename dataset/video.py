@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -19,6 +19,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from utils.errors import UserError
+
+# Containers that are read, by FFmpeg's names: those that hold their own frames. Others make FFmpeg open further files
+# of this machine; a list of files to join (ffconcat) is one.
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,ivf,gif"
 
 
 @dataclass
@@ -91,20 +95,43 @@ class FileSource:
         return self.read(name) if name in self else None
 
 
-def count_frames(content: bytes) -> int:
-    """Number of frames of a video file: its packets, but for those that an edit list cuts off, counted without
-    decoding. 0 for a broken file."""
+class VideoFacts(NamedTuple):
+    """What a video file says of itself: number of frames, frames per second, and their size in pixels, as stored."""
+
+    frames: int
+    rate: float
+    width: int
+    height: int
+
+
+def video_facts(content: bytes) -> VideoFacts:
+    """Facts about a video file, without decoding; no frames for a broken file.
+
+    Frames are its packets, but for those that an edit list cuts off. The rate is the mean by their time stamps, for
+    recordings of a browser state none or a wrong one; else what the file states, else 25.
+    """
     try:
-        with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
-            return sum(1 for packet in container.demux(video=0) if packet.size and not packet.is_discard)
+        with _open(content) as container:
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+            rate = stream.average_rate
+            stamps = [packet.dts if packet.pts is None else packet.pts for packet in packets]
+            known = [stamp for stamp in stamps if stamp is not None]
+            if known and max(known) > min(known) and stream.time_base:
+                rate = (len(known) - 1) / ((max(known) - min(known)) * stream.time_base)
+            return VideoFacts(len(packets), float(rate or 25), stream.width, stream.height)
     except (av.FFmpegError, IndexError):
-        return 0
+        return VideoFacts(0, 25.0, 0, 0)
 
 
-def frame_rate(content: bytes) -> float:
-    """Frames per second of a video file; 25 where it does not say."""
-    with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
-        return float(container.streams.video[0].average_rate or 25)
+def count_frames(content: bytes) -> int:
+    """Number of frames of a video file, see `video_facts`."""
+    return video_facts(content).frames
+
+
+def _open(content: bytes) -> av.container.InputContainer:
+    options = {"format_whitelist": CONTAINERS}
+    return av.open(io.BytesIO(content), "r", options=options, metadata_errors="ignore")
 
 
 def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
@@ -122,7 +149,7 @@ def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
     decoded: dict[int, np.ndarray] = {}
     problem = None
     try:
-        with av.open(io.BytesIO(content), "r", metadata_errors="ignore") as container:
+        with _open(content) as container:
             problem = _decode_stream(container, wanted, size, decoded)
     except av.FFmpegError as error:
         problem = f"cannot be decoded: {error.strerror}"
@@ -216,7 +243,7 @@ class VideoFrames:
         size: tuple[int, int] | None = None
         number = -1
         try:
-            with av.open(io.BytesIO(self._content), "r", metadata_errors="ignore") as container:
+            with _open(self._content) as container:
                 for number, frame, damage in _walk(container):
                     self.problem = self.problem or damage
                     if frame is None or number < self._start:

@@ -23,7 +23,7 @@ from dataset.annotations import Clip
 from dataset.clips import ClipReader, Sample
 from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
-from dataset.video import VideoFrames, count_frames, frame_rate
+from dataset.video import VideoFrames, video_facts
 from inference.evaluation import EVAL_SETTINGS
 from inference.network_view import NetworkView, network_view
 from inference.timeline import Segment, find_segments, moving_frames
@@ -148,11 +148,11 @@ class SignRecognizer:
         if not path.is_file():
             raise UserError(f"{path}: no such video")
         content = path.read_bytes()
-        frames = count_frames(content)
-        if not frames:
+        facts = video_facts(content)
+        if not facts.frames:
             problem = "is an empty file" if not content else "is no video that can be decoded"
             raise UserError(f"{path}: {problem}")
-        video = Video(path, content, frames, frame_rate(content))
+        video = Video(path, content, facts.frames, facts.rate)
         if self.format.keypoint_indices is None:
             return video
         if keypoints is not None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from dataset.prepare.recordings import Recording
-from dataset.video import ImageFrames, VideoFrames, count_frames, frame_rate
+from dataset.video import ImageFrames, VideoFrames, video_facts
 from utils.errors import UserError
 
 CUT_BEFORE = (
@@ -76,12 +76,11 @@ def part_of(recording: Recording, frames: int, rate: float) -> tuple[int, int, s
 
 def cut_video(content: bytes, recordings: list[Recording], size: Size) -> Iterator[CutClip]:
     """All clips that lie in one video, which is decoded once, up to the end of the last of them."""
-    frames = count_frames(content)
+    frames, rate, *_ = video_facts(content)
     if frames == 0:
         reason = "is an empty file" if not content else "cannot be decoded"
         yield from (CutClip(recording, None, 0, reason) for recording in recordings)
         return
-    rate = frame_rate(content)
     writers = []
     for recording in recordings:
         try:

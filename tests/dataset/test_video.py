@@ -20,7 +20,7 @@ from dataset.video import (
     count_frames,
     decode_images,
     decode_video,
-    frame_rate,
+    video_facts,
 )
 from tests.conftest import SIDE, grey_of, number_of
 from utils.errors import UserError
@@ -269,7 +269,23 @@ def test_whole_videos_frame_by_frame(mp4: Writer) -> None:
     assert numbers(np.stack(list(part))) == [2, 3, 4] and part.problem is None
     long = VideoFrames(mp4(9), start=7, end=12)
     assert numbers(np.stack(list(long))) == [7, 8] and long.problem == "ends before frame 9"
-    assert frame_rate(mp4(9)) == 25
+
+
+def test_facts_without_decoding(mp4: Writer) -> None:
+    assert video_facts(mp4(9)) == (9, 25, SIDE, SIDE)
+    assert video_facts(b"no video") == video_facts(b"") == (0, 25, 0, 0)
+
+
+def test_a_list_of_files_is_no_video(mp4: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would read the files that it names, from the current folder."""
+    (tmp_path / "secret.mp4").write_bytes(mp4(9))
+    monkeypatch.chdir(tmp_path)
+    content = b"ffconcat version 1.0\nfile secret.mp4\n"
+    with av.open(io.BytesIO(content), "r", format="concat") as container:
+        assert container.streams.video[0].width == SIDE  # so it does if it may
+    assert video_facts(content).frames == 0
+    frames = VideoFrames(content)
+    assert list(frames) == [] and frames.problem is not None and "cannot be decoded" in frames.problem
 
 
 @pytest.mark.parametrize(

@@ -109,18 +109,18 @@ def test_two_processes_train_to_the_losses_of_one(project: Project) -> None:
 
 
 @pytest.mark.processes
-def test_two_processes_evaluate_to_the_figures_of_one(project: Project, trained: Path) -> None:
-    """7 test clips in batches of 3: three batches over two processes, started as older scripts do it."""
+def test_processes_evaluate_to_the_figures_of_one(project: Project, trained: Path) -> None:
+    """7 test clips in batches of 3: three batches over one, two and three processes, started as older scripts do it."""
     config = project.config("run")
     shutil.copytree(trained, project.folder / "run")
     results = []
-    for processes in (0, 2):
+    for processes in (0, 2, 3):
         command = ("prediction.py", "--config", config, "--eval_setting", "3x_pad")
         done = project.run(*command, processes=processes, launcher="launch")
         assert done.returncode == 0, done.stderr
         results.append(json.loads((project.folder / "run/prediction/test_3x_pad.json").read_text()))
     assert len(results[0]["clips"]) == 7
-    assert results[0] == results[1]
+    assert results[0] == results[1] == results[2]
 
 
 def test_later_stages_start_from_earlier_ones(project: Project) -> None:
