@@ -65,6 +65,17 @@ RGB = "configs/rgb_frame64.yaml"
             "training.batch_size: expected a whole number",
         ),
         (["prediction.py", "--config", RGB, "data.videos=null"], "data.videos: missing"),
+        (
+            ["prediction.py", "--config", RGB, "--video", "x.mp4", "--analyse"],
+            "--analyse: is for the evaluation",
+        ),
+        (["prediction.py", "--config", RGB, "--overlay", "x.mp4"], "--overlay: is for one video"),
+        (["prediction.py", "--config", RGB, "--video", "x.mp4", "--out", "x"], "ask for them with --window"),
+        (["prediction.py", "--config", RGB, "--min_share", "2"], "--min_share: must be above 0"),
+        (
+            ["prediction.py", "--config", RGB, "--video", "x.mp4", "--top_k", "0"],
+            "--top_k: must be at least 1",
+        ),
     ],
 )
 def test_configuration_mistakes_end_before_anything_heavy_is_imported(
