@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config
-from utils.analysis import add_look_alike_options, evaluation_path, look_alike_definition
+from utils.analysis import (
+    Analysis,
+    LookAlikes,
+    add_look_alike_options,
+    evaluation_path,
+    look_alike_definition,
+    read_evaluation,
+)
 from utils.command_line import entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
@@ -33,9 +40,11 @@ OF_WINDOW = ("out", "min_probability")
 def main() -> int:
     arguments = parse()
     config = load_config(Config, arguments.config, arguments.overrides)
-    if arguments.video is None:
-        return evaluate(config, arguments)
-    return recognise(config, arguments)
+    if arguments.video is not None:
+        return recognise(config, arguments)
+    if arguments.analyse:
+        check_baseline(config, arguments)
+    return evaluate(config, arguments)
 
 
 def parse() -> argparse.Namespace:
@@ -97,6 +106,8 @@ def parse() -> argparse.Namespace:
         raise UserError(f"--{min(wrong)}: is for one video; name it with --video")
     if arguments.window is None and (wrong := given & {*OF_WINDOW}):
         raise UserError(f"--{min(wrong)}: is for the signs of a long video; ask for them with --window")
+    if arguments.window is not None and (wrong := given & {"top_k", "eval_setting"}):
+        raise UserError(f"--{min(wrong)}: is for a video of a single sign, not for --window")
     look_alike_definition(arguments)
     if arguments.top_k < 1:
         raise UserError("--top_k: must be at least 1")
@@ -143,10 +154,17 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_baseline(config: Config, arguments: argparse.Namespace) -> None:
+    """Raise a `UserError` if an evaluation that the analysis compares with is missing: before hours of predicting."""
+    baseline = str(arguments.baseline or config.run)
+    for split in {arguments.split, arguments.look_alikes_from or arguments.split}:
+        if (baseline, split) != (config.run, arguments.split):
+            read_evaluation(baseline, split, arguments.eval_setting)
+
+
 def analyse(config: Config, arguments: argparse.Namespace) -> None:
     """Print which glosses are hard and which are taken for one another, and write it beside the evaluation."""
     from configs.build import gloss_similarity
-    from utils.analysis import Analysis, LookAlikes, read_evaluation
 
     split, setting = arguments.split, arguments.eval_setting
     baseline = arguments.baseline or Path(config.run)

@@ -149,8 +149,9 @@ def train(config: Config) -> int:
             draws = [draw_augmentation(config.augment, config.model, size, rng) for rng in rngs]
             raw = (batch.frames, batch.keypoints, batch.labels, draws)
             if log.board is not None and state.step % per_epoch == 0:
-                inputs, labels = step.prepare(*raw, generator(config.seed, "mixup", state.step))
-                show_clips(log.board, inputs, labels, config, vocabulary, state.step)
+                prepared = step.prepare(*raw, generator(config.seed, "mixup", state.step))
+                show_clips(log.board, *prepared, config, vocabulary, state.step)
+                del prepared  # as much memory as the inputs of the step
             losses = step(*raw, generator(config.seed, "mixup", state.step), epoch, part=processes.rank)
             # One reduction carries the losses of all processes and whether any was asked to stop.
             values = [*losses.values(), gradient_norm(recognizer)]

@@ -71,6 +71,14 @@ RGB = "configs/rgb_frame64.yaml"
         ),
         (["prediction.py", "--config", RGB, "--overlay", "x.mp4"], "--overlay: is for one video"),
         (["prediction.py", "--config", RGB, "--video", "x.mp4", "--out", "x"], "ask for them with --window"),
+        (
+            ["prediction.py", "--config", RGB, "--video", "x.mp4", "--window", "--top_k", "3"],
+            "--top_k: is for a video of a single sign",
+        ),
+        (
+            ["prediction.py", "--config", RGB, "--analyse", "--baseline", "runs/none"],
+            "runs/none/prediction/test_origin.json: no such evaluation",
+        ),
         (["prediction.py", "--config", RGB, "--min_share", "2"], "--min_share: must be above 0"),
         (
             ["prediction.py", "--config", RGB, "--video", "x.mp4", "--top_k", "0"],

@@ -35,8 +35,8 @@ SIMILAR, DISTINCT, LOOK_ALIKE, OTHER, ALL = (
 class Evaluation:
     """What `inference.evaluation.write_results` wrote of one run, split and setting.
 
-    labels, predicted: gloss of each clip, and the likeliest by the reported prediction. ranks: int [clips], place of
-    the true gloss. accuracy: by head and ensemble. top: the best glosses of each clip with their probabilities.
+    accuracy: by head and ensemble, as in the file; `reported` is the one that counts. labels, predicted: gloss of each
+    clip, and the likeliest by the reported prediction. ranks: int [clips], place of the true gloss.
     """
 
     path: Path
@@ -47,7 +47,6 @@ class Evaluation:
     labels: list[str]
     predicted: list[str]
     ranks: np.ndarray
-    top: list[list[tuple[str, float]]]
 
     def classes(self) -> np.ndarray:
         """The label of each clip as a number: int [clips]."""
@@ -85,7 +84,6 @@ def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
         [clip["label"] for clip in clips],
         [clip["top_5"][0]["gloss"] for clip in clips],
         np.array([clip["rank"] for clip in clips]),
-        [[(guess["gloss"], guess["probability"]) for guess in clip["top_5"]] for clip in clips],
     )
 
 
