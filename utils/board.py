@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from utils.analysis import confusion_counts
-from utils.pictures import captioned, filmstrip, on_white
+from utils.pictures import captioned, confusion_picture, filmstrip, on_white
 
 if TYPE_CHECKING:
     from inference.evaluation import Results
@@ -52,8 +52,6 @@ class Board:
 
     def evaluation(self, name: str, results: "Results", vocabulary: Sequence[str], step: int) -> None:
         """Accuracies of every head, and a picture of what the reported prediction confuses."""
-        from utils.report.charts import confusion_chart  # matplotlib: not before there is something to draw
-
         for head in results.probabilities:
             found = results.accuracy(head)
             self.scalars({f"{name}/top{k}/{head}": found.per_instance[k] for k in (1, 5)}, step)
@@ -62,7 +60,7 @@ class Board:
         outcomes = [(vocabulary[i], vocabulary[j]) for i, j in zip(results.labels, predicted, strict=True)]
         matrix, shown = confusion_counts(outcomes, vocabulary, GLOSSES_SHOWN)
         if shown:
-            picture = on_white(confusion_chart(matrix, shown))
+            picture = on_white(confusion_picture(matrix, shown))
             self._writer.add_image(f"{name}/confusions", picture, step, dataformats="HWC")
         self._writer.flush()
 

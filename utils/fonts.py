@@ -6,9 +6,8 @@ from functools import cache
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-DEFAULT = font_manager.findfont(
-    "DejaVu Sans"
-)  # comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more
+# Comes with matplotlib: Latin, Greek, Cyrillic, Arabic and more.
+DEFAULT = font_manager.findfont("DejaVu Sans")
 
 
 def covering_font(texts: Iterable[str]) -> str:
@@ -18,19 +17,16 @@ def covering_font(texts: Iterable[str]) -> str:
     )
 
 
-def font_family(texts: Iterable[str]) -> str:
-    """The name of that font."""
-    return font_manager.FontProperties(fname=covering_font(texts)).get_name()
-
-
 @cache
 def _covering(characters: frozenset[int]) -> str:
-    # matplotlib brings a font that has every character, as an empty box.
-    fonts = {font.fname for font in font_manager.fontManager.ttflist if "LastResort" not in font.fname}
-    for path in [DEFAULT, *sorted(fonts)]:
+    for path in [DEFAULT, *sorted(font_manager.findSystemFonts(), key=_plainness)]:
         try:
             if characters <= FT2Font(path).get_charmap().keys():
                 return path
         except (OSError, RuntimeError):  # a font file that FreeType cannot read
             continue
     return DEFAULT
+
+
+def _plainness(path: str) -> tuple[bool, bool, str]:
+    return "Sans" not in path, "Regular" not in path, path

@@ -14,17 +14,13 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-
-from utils.fonts import font_family
 
 GREY = "#808893"
 PALE, STRONG = "#9db8ee", "#3b6fd4"
 # a colour for each kind of model, in order of appearance
 PALETTE = ("#e08a2e", "#2ca58d", "#8a63d2", "#dd4b66", "#3b6fd4", "#8f7a3a", "#c05fb0", "#5f9f3a")
-RIGHT, WRONG = to_rgb("#3b6fd4"), to_rgb("#d0393f")
 STYLE: dict[str, Any] = {
     "font.size": 11,
     "text.color": GREY,
@@ -41,10 +37,8 @@ STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def _chart(width: float, height: float, texts: Sequence[str] = ()) -> Iterator[tuple[Figure, Axes]]:
-    """`texts`: what a font must be found for, beyond the letters that every font has."""
-    fonts = ["DejaVu Sans", font_family(texts)]
-    with plt.style.context({**STYLE, "font.family": fonts}):
+def _chart(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    with plt.style.context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
         try:
             yield figure, axes
@@ -122,27 +116,4 @@ def curve_chart(curves: dict[str, list[float]], label: str, share: bool) -> byte
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
         figure.legend(loc="outside lower center", ncols=2, fontsize=9.5)
-        return _png(figure)
-
-
-def confusion_chart(matrix: np.ndarray, glosses: Sequence[str]) -> bytes:
-    """Clips by true (rows) and predicted gloss (columns): int [N, N]."""
-    side = 2.2 + 0.27 * len(glosses)
-    with _chart(side, side, glosses) as (figure, axes):
-        shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
-        picture = np.empty((*matrix.shape, 4))
-        picture[..., :3] = np.where(np.eye(len(matrix), dtype=bool)[..., None], RIGHT, WRONG)
-        picture[..., 3] = np.where(matrix > 0, 0.55 + 0.45 * shares, 0)
-        axes.imshow(picture)
-        for row, column in np.argwhere(matrix):
-            axes.text(column, row, matrix[row, column], ha="center", va="center", fontsize=9, color="white")
-        ticks = range(len(glosses))
-        axes.set_xticks(ticks, glosses, rotation=90, fontsize=10)
-        axes.set_yticks(ticks, glosses, fontsize=10)
-        axes.set(xlabel="recognised", ylabel="shown")
-        axes.tick_params(length=0)
-        axes.set_xticks(np.arange(len(glosses) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(glosses) + 1) - 0.5, minor=True)
-        axes.grid(which="minor")
-        axes.tick_params(which="minor", length=0)
         return _png(figure)

@@ -9,8 +9,8 @@ import numpy as np
 
 from utils.analysis import ConfusedPair, Evaluation, LookAlikes, confusion_counts, group_accuracies
 from utils.metrics import bootstrap_intervals
-from utils.pictures import filmstrip, jpeg
-from utils.report.charts import Bars, accuracy_chart, confusion_chart, curve_chart
+from utils.pictures import confusion_picture, filmstrip, jpeg, png
+from utils.report.charts import Bars, accuracy_chart, curve_chart
 from utils.report.page import Cell, Table, image, interval, percent
 from utils.report.runs import RunRecord, differences
 
@@ -201,7 +201,7 @@ def confusion_matrix(title: str, outcomes: Sequence[tuple[str, str]], glosses: S
     note = ""
     if len(shown) < len(glosses):
         note = f" Shown are the {len(shown)} of {len(glosses)} glosses that were confused most often."
-    chart = image(confusion_chart(matrix, shown), f"Confusion matrix of {title}")
+    chart = image(png(confusion_picture(matrix, shown)), f"Confusion matrix of {title}")
     return (
         "<h2>Confusion matrix</h2>"
         f"<p>{escape(title)}: {right} of {len(outcomes)} clips lie on the diagonal.{note}</p>"
