@@ -5,7 +5,8 @@
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --video talk.mp4 --window --out talk.json
 
 The model is the best checkpoint of the configuration's run folder, or `--checkpoint` (a run, an export, a checkpoint
-of ours or a published one). An evaluation prints a table and writes <run>/prediction/<split>_<setting>.json.
+of ours or a published one). An evaluation prints a table and writes prediction/<split>_<setting>.json in the folder of
+the run that was evaluated.
 """
 
 import argparse
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from inference.sign_recognizer import Guess, SignRecognizer, Video
     from inference.timeline import Segment
 
-OF_EVALUATION = ("split", "analyse", "baseline")
-OF_VIDEO = ("keypoints", "top_k", "json", "overlay", "window")
-OF_WINDOW = ("out", "min_probability")
+OF_ANALYSIS = {"baseline", "min_share", "min_clips", "min_similarity", "look_alikes_from"}
+OF_EVALUATION = {"split", "analyse"} | OF_ANALYSIS
+OF_WINDOW = {"out", "min_probability"}
+OF_VIDEO = {"keypoints", "top_k", "json", "overlay", "window"} | OF_WINDOW
+WHAT_IT_READS = 0  # --window without a length
 
 
 def main() -> int:
@@ -83,9 +86,9 @@ def parse() -> argparse.Namespace:
     )
     group.add_argument(
         "--window",
-        type=int,
+        type=frames,
         nargs="?",
-        const=0,
+        const=WHAT_IT_READS,
         metavar="FRAMES",
         help="the video is long: slide a window over it and list its signs; default length: what the network reads",
     )
@@ -100,22 +103,50 @@ def parse() -> argparse.Namespace:
     )
     arguments = parser.parse_intermixed_args()
     given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
-    if arguments.video is not None and (wrong := given & {*OF_EVALUATION, "look_alikes_from"}):
+    if arguments.video is not None and (wrong := given & OF_EVALUATION):
         raise UserError(f"--{min(wrong)}: is for the evaluation of a split, not for --video")
-    if arguments.video is None and (wrong := given & {*OF_VIDEO, *OF_WINDOW}):
+    if arguments.video is None and (wrong := given & OF_VIDEO):
         raise UserError(f"--{min(wrong)}: is for one video; name it with --video")
-    if arguments.window is None and (wrong := given & {*OF_WINDOW}):
+    if arguments.window is None and (wrong := given & OF_WINDOW):
         raise UserError(f"--{min(wrong)}: is for the signs of a long video; ask for them with --window")
     if arguments.window is not None and (wrong := given & {"top_k", "eval_setting"}):
         raise UserError(f"--{min(wrong)}: is for a video of a single sign, not for --window")
     look_alike_definition(arguments)
     if arguments.top_k < 1:
         raise UserError("--top_k: must be at least 1")
-    if arguments.window is not None and arguments.window < 0:
-        raise UserError("--window: must be a number of frames")
+    if not arguments.analyse and (wrong := given & OF_ANALYSIS):
+        raise UserError(f"--{min(wrong)}: is for the analysis of an evaluation; ask for it with --analyse")
     if not 0 <= arguments.min_probability < 1:
         raise UserError("--min_probability: must be at least 0 and below 1")
     return arguments
+
+
+def frames(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--window: {text!r} is not a number of frames")
+    return int(text)
+
+
+def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
+    """The folder that an evaluation belongs to: that of the run or export that was evaluated.
+
+    For a file that lies in no run, such as a published one, it is the configuration's.
+
+    Raises:
+        UserError: which has a trained model of its own.
+    """
+    run = Path(config.run)
+    if checkpoint is None:
+        return run
+    if checkpoint.is_dir():
+        return checkpoint
+    if (checkpoint.parent / "config.yaml").is_file():
+        return checkpoint.parent
+    if (run / "best.pt").is_file():
+        raise UserError(
+            f"{run}: holds another model; name a folder for the evaluation of {checkpoint} as run=..."
+        )
+    return run
 
 
 def evaluate(config: Config, arguments: argparse.Namespace) -> int:
@@ -128,7 +159,8 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     from utils.board import Board
     from utils.distributed import start_processes, stop_processes
 
-    source, split, setting = arguments.checkpoint or Path(config.run), arguments.split, arguments.eval_setting
+    split, setting = arguments.split, arguments.eval_setting
+    run, source = evaluated_run(config, arguments.checkpoint), arguments.checkpoint or Path(config.run)
     processes = start_processes(config.runtime.device)
     model = load_model(source, config)
     annotations = read_annotations(config.data)
@@ -144,9 +176,9 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     assert results is not None
     if processes.is_main:
         print(f"{split}, {setting}, {len(clips)} clips\n{table(results)}")
-        path = evaluation_path(config.run, split, setting)
+        path = evaluation_path(run, split, setting)
         write_results(path, results, model.vocabulary)
-        Board(Path(config.run)).evaluation(f"{split}_{setting}", results, model.vocabulary, 0)
+        Board(run).evaluation(f"{split}_{setting}", results, model.vocabulary, 0)
         print(f"written to {path}")
         if arguments.analyse:
             analyse(config, arguments)
@@ -156,9 +188,10 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
 
 def check_baseline(config: Config, arguments: argparse.Namespace) -> None:
     """Raise a `UserError` if an evaluation that the analysis compares with is missing: before hours of predicting."""
-    baseline = str(arguments.baseline or config.run)
+    run = evaluated_run(config, arguments.checkpoint)
+    baseline = arguments.baseline or run
     for split in {arguments.split, arguments.look_alikes_from or arguments.split}:
-        if (baseline, split) != (config.run, arguments.split):
+        if (baseline, split) != (run, arguments.split):
             read_evaluation(baseline, split, arguments.eval_setting)
 
 
@@ -167,15 +200,16 @@ def analyse(config: Config, arguments: argparse.Namespace) -> None:
     from configs.build import gloss_similarity
 
     split, setting = arguments.split, arguments.eval_setting
-    baseline = arguments.baseline or Path(config.run)
-    evaluation = read_evaluation(config.run, split, setting)
+    run = evaluated_run(config, arguments.checkpoint)
+    baseline = arguments.baseline or run
+    evaluation = read_evaluation(run, split, setting)
     similarity = gloss_similarity(config, evaluation.vocabulary)
     look_alikes = LookAlikes.find(
         read_evaluation(baseline, arguments.look_alikes_from or split, setting),
         similarity,
         look_alike_definition(arguments),
     )
-    runs = {run: read_evaluation(run, split, setting) for run in dict.fromkeys([str(baseline), config.run])}
+    runs = {str(run): read_evaluation(run, split, setting) for run in (baseline, run)}
     analysis = Analysis(evaluation, similarity, look_alikes, runs)
     print(f"\n{analysis.text()}")
     path = evaluation.path.with_name(f"{evaluation.path.stem}_analysis.json")
@@ -238,6 +272,11 @@ def find_signs(
     if arguments.json:
         print(json.dumps(timeline, ensure_ascii=False))
     else:
+        if not timeline:
+            print(
+                f"no sign found that is at least {100 * arguments.min_probability:g} % likely",
+                file=sys.stderr,
+            )
         for sign in timeline:
             print(
                 f"{sign['start']:8.2f} s {sign['end']:8.2f} s {100 * sign['probability']:6.1f} %  {sign['gloss']}"

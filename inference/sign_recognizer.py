@@ -19,11 +19,11 @@ from torch import Tensor
 
 from configs.build import build_estimator, clip_format
 from configs.schema import Config
-from dataset.annotations import Clip
+from dataset.annotations import Clip, read_annotations
 from dataset.clips import ClipReader, Sample
 from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
-from dataset.video import VideoFrames, video_facts
+from dataset.video import FileSource, VideoFrames, video_facts
 from inference.evaluation import EVAL_SETTINGS
 from inference.network_view import NetworkView, network_view
 from inference.timeline import Segment, find_segments, moving_frames
@@ -138,8 +138,8 @@ class SignRecognizer:
         count: Callable[[int], object] = lambda frames: None,
         look_up: bool = True,
     ) -> Video:
-        """A video with its keypoints: those given, else those that `data.keypoints` has of a clip of this name and
-        length (unless not to `look_up`), else those that the configured estimator finds (`count(1)` is called after
+        """A video with its keypoints: those given, else those that `data.keypoints` has if the video is a clip of the
+        data set (unless not to `look_up`), else those that the configured estimator finds (`count(1)` is called after
         each frame).
 
         Raises:
@@ -157,12 +157,23 @@ class SignRecognizer:
             return video
         if keypoints is not None:
             return self._with_stored(video, open_keypoints(keypoints))
-        stored = self.config.data.keypoints
-        if look_up and stored is not None and Path(stored).is_file():
-            store = open_keypoints(Path(stored))
-            if video.name in store and self._fits(video, len(store.read(video.name))):
-                return self._with_stored(video, store)
+        if look_up and self._is_of_data_set(video):
+            return self._with_stored(video, open_keypoints(Path(str(self.config.data.keypoints))))
         return self._with_estimated(video, count)
+
+    def _is_of_data_set(self, video: Video) -> bool:
+        """Whether the data set has this very file, under its name, and keypoints of it."""
+        data = self.config.data
+        if data.keypoints is None or data.videos is None or data.is_images:
+            return False
+        if not (Path(data.keypoints).is_file() and Path(data.videos).exists()):
+            return False
+        clips = [clip for clip in read_annotations(data).clips if clip.name == video.name]
+        store = open_keypoints(Path(data.keypoints))
+        if not clips or video.name not in store or not self._fits(video, len(store.read(video.name))):
+            return False
+        path = data.path_of(clips[0].name, clips[0].video)
+        return FileSource(Path(data.videos)).read_if_there(path) == video.content
 
     @staticmethod
     def _fits(video: Video, frames: int) -> bool:
@@ -198,6 +209,8 @@ class SignRecognizer:
         Raises:
             UserError: the video is damaged.
         """
+        if eval_setting not in EVAL_SETTINGS:
+            raise ValueError(f"eval_setting must be one of {', '.join(EVAL_SETTINGS)}, not {eval_setting!r}")
         crops = EVAL_SETTINGS[eval_setting]
         sample = self._sample(video, crops)
         predicted = self._predict(sample.frames, sample.keypoints, len(crops))

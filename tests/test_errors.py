@@ -77,9 +77,14 @@ RGB = "configs/rgb_frame64.yaml"
         ),
         (
             ["prediction.py", "--config", RGB, "--analyse", "--baseline", "runs/none"],
-            "runs/none/prediction/test_origin.json: no such evaluation",
+            "runs/none: not a run",
         ),
-        (["prediction.py", "--config", RGB, "--min_share", "2"], "--min_share: must be above 0"),
+        (["prediction.py", "--config", RGB, "--baseline", "runs/x"], "ask for it with --analyse"),
+        (
+            ["prediction.py", "--config", RGB, "--video", "x.mp4", "--window", "0"],
+            "'0' is not a number of frames",
+        ),
+        (["prediction.py", "--config", RGB, "--analyse", "--min_share", "2"], "--min_share: must be above 0"),
         (
             ["prediction.py", "--config", RGB, "--video", "x.mp4", "--top_k", "0"],
             "--top_k: must be at least 1",

@@ -69,6 +69,8 @@ def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
     command = (
         f"python prediction.py --config {Path(run) / 'config.yaml'} --split {split} --eval_setting {setting}"
     )
+    if not path.is_file() and not (Path(run) / "config.yaml").is_file():
+        raise UserError(f"{run}: not a run; expected a folder that training.py wrote")
     if not path.is_file():
         raise UserError(f"{path}: no such evaluation; {command} makes it")
     content = read_json(path, dict)

@@ -5,6 +5,7 @@ vocabulary and the model's configuration, so that a clip can be recognised from 
 """
 
 import os
+import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # its message advises to load unsafely
+        raise UserError(
+            f"{path}: not a checkpoint, or one that holds more than tensors and plain data"
+        ) from None
     except Exception as error:  # a damaged file can fail anywhere in the reader
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: not a checkpoint that can be loaded safely: {first}") from None

@@ -59,6 +59,7 @@ def export(config: Config, source: Path, out: Path) -> None:
 
     model = load_model(source, config)
     out.mkdir(parents=True, exist_ok=True)
+    print(f"{source}: exporting, which takes a minute or more", flush=True)
     weights = {name: tensor.contiguous() for name, tensor in model.recognizer.state_dict().items()}
     with replacing(out / EXPORTED_WEIGHTS) as partial:
         save_file(weights, str(partial))
@@ -66,7 +67,7 @@ def export(config: Config, source: Path, out: Path) -> None:
     with replacing(out / ONNX) as partial:
         write_onnx(partial, model)
         checked = check_onnx(partial, model, config)
-    write_json(out / EXPORTED, describe(model, Path(config.run), checked))
+    write_json(out / EXPORTED, describe(model, source if source.is_dir() else source.parent, checked))
     print(
         f"{out}: {', '.join(f'{p.name} {p.stat().st_size / 2**20:.1f} MiB' for p in sorted(out.iterdir()))}"
     )
@@ -209,7 +210,7 @@ def random_clips(model: "TrainedModel", seed: int) -> dict[str, np.ndarray]:
 
 
 def describe(model: "TrainedModel", run: Path, checked: dict[str, Any]) -> dict[str, Any]:
-    """Everything but the weights, for people and for `inference.trained_model`."""
+    """Everything but the weights, for people and for `inference.trained_model`; `run` has the evaluations."""
     import torch
 
     from modeling.heads import head_streams
@@ -236,6 +237,7 @@ def describe(model: "TrainedModel", run: Path, checked: dict[str, Any]) -> dict[
         "preprocessing": {
             "clip": f"the middle {frames} frames; a shorter clip repeats its first frame before and its last frame "
             "after it, the same number of times (one more after it where that is odd)",
+            "frames": frames,
             "frame_size": data.frame_size,
             "inside_onnx": "resizing to the sizes of the streams, normalisation, heatmaps, the shorter clip length",
         },

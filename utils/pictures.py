@@ -11,7 +11,7 @@ from utils.fonts import covering_font
 
 FRAMES_SHOWN = 8
 FRAME_SIDE = 128  # pixels
-CAPTION_HEIGHT = 28  # pixels
+CAPTION_HEIGHT = 56  # pixels, to be read in TensorBoard's small pictures
 CELL = 44  # pixels, of a confusion matrix
 GREY, RIGHT, WRONG = (128, 136, 147), (59, 111, 212), (208, 57, 63)
 

@@ -67,12 +67,19 @@ def test_keypoints_are_estimated_where_there_are_none(run: Path, tmp_path: Path)
     assert (read.frames, read.rate, read.frame_size) == (12, 25.0, (32, 32))
 
 
-def test_stored_keypoints_of_a_video_of_another_length_are_not_taken(run: Path, tmp_path: Path) -> None:
+def test_stored_keypoints_are_those_of_the_very_clip(run: Path, tmp_path: Path) -> None:
+    recognizer = with_estimator(run, FakeEstimator())
     video = tmp_path / "c3.mp4"  # the set has a c3 of 12 frames
-    video.write_bytes(write_mp4(20))
-    assert with_estimator(run, FakeEstimator()).read(video).source == "fake"
     video.write_bytes(write_mp4(12))
-    assert with_estimator(run, FakeEstimator()).read(video).source.endswith("keypoints.safetensors")
+    assert recognizer.read(video).source.endswith("keypoints.safetensors")
+    for other in (write_mp4(20), write_mp4(12, side=64)):
+        video.write_bytes(other)
+        assert recognizer.read(video).source == "fake"
+
+
+def test_unknown_settings(run: Path, clip_set: Path) -> None:
+    with pytest.raises(ValueError, match="origin, 3x_pad"):
+        load_recognizer(run).predict(clip_set / "videos" / "c0.mp4", eval_setting="4x")  # type: ignore[arg-type]
 
 
 def test_a_model_without_keypoints_wants_none(tmp_path: Path, clip_set: Path) -> None:
@@ -147,8 +154,9 @@ def test_models_that_are_not_there_or_not_ours(run: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError, match="no trained model"):
         load_recognizer(tmp_path / "none.pt")
     (tmp_path / "words.pt").write_text("words")
-    with pytest.raises(UserError, match="not a checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint") as error:
         load_recognizer(tmp_path / "words.pt")
+    assert "weights_only" not in str(error.value)  # torch's advice how to load it all the same
     import torch
 
     torch.save({"model_state": {"recognition_network.x": torch.zeros(1)}}, tmp_path / "published.pt")

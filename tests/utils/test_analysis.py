@@ -153,9 +153,11 @@ def test_confusions_of_many_glosses_are_those_confused_most() -> None:
 
 
 def test_missing_and_old_evaluations_name_the_command_that_makes_them(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"no such evaluation; python prediction.py --config .*config.yaml --split dev"
-    ):
+    with pytest.raises(UserError, match="not a run"):
+        read_evaluation(tmp_path, "dev", "3x_pad")
+    (tmp_path / "config.yaml").write_text("run: x")
+    command = "python prediction.py --config .*config.yaml --split dev --eval_setting 3x_pad"
+    with pytest.raises(UserError, match=f"no such evaluation; {command}"):
         read_evaluation(tmp_path, "dev", "3x_pad")
     write_json(evaluation_path(tmp_path, "dev", "3x_pad"), {"reported": "x", "clips": [{"name": "a"}]})
     with pytest.raises(UserError, match="written by an earlier version"):

@@ -28,10 +28,10 @@ def test_clips_with_what_they_show(tmp_path: Path) -> None:
     images = read(tmp_path).Images("clips")
     # four clips, each a caption and rows of 128 pixels
     assert [(image.width, image.height) for image in images] == [
-        (1024, 4 * (28 + 128 * rows)) for rows in (2, 1, 1)
+        (1024, 4 * (56 + 128 * rows)) for rows in (2, 1, 1)
     ]
     picture = np.asarray(Image.open(io.BytesIO(images[0].encoded_image_string)).convert("RGB"))
-    assert (picture[60, 60] == 200).all() and picture[:28].min() < 100  # a frame; letters above it
+    assert (picture[80, 60] == 200).all() and picture[:56].min() < 100  # a frame; letters above it
 
 
 def test_evaluations_give_figures_of_every_head_and_a_picture(tmp_path: Path) -> None:
