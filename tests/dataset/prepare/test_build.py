@@ -136,7 +136,13 @@ def test_killed_twice_it_ends_with_the_same_files(tmp_path: Path, mp4: Callable[
     assert subprocess.run(command(whole), cwd=ROOT, capture_output=True, timeout=100).returncode == 0
     for sign in (signal.SIGKILL, signal.SIGINT):
         already = parts(broken)
-        process = subprocess.Popen(command(broken), cwd=ROOT, stderr=subprocess.PIPE)
+        # A shell in the background has its programs ignore Ctrl-C; this one must not inherit that.
+        process = subprocess.Popen(
+            command(broken),
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 60
         while parts(broken) < already + 5 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.001)
