@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
     group.add_argument(
         "--keypoints",
         type=Path,
-        help="its keypoints, from gen_pose.py --video; default: those that data.keypoints has under the file name, "
+        help="its keypoints, from gen_pose.py --video; default: those of the data set if this is one of its clips, "
         "else found by the configured estimator",
     )
     group.add_argument("--top_k", type=int, default=5, help="how many glosses to name; default: %(default)s")

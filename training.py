@@ -17,9 +17,7 @@ from utils.config import load_config, to_dict
 from utils.errors import UserError, run_entry_point
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from modeling.objective import MixedLabels
+    from modeling.engine import Prepared
     from utils.board import Board
 
 INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
@@ -147,12 +145,14 @@ def train(config: Config) -> int:
                 rngs = [generator(config.seed, "augment", state.step, first + i) for i in range(local)]
             size = config.data.frame_size
             draws = [draw_augmentation(config.augment, config.model, size, rng) for rng in rngs]
-            raw = (batch.frames, batch.keypoints, batch.labels, draws)
+            mixup_rng = generator(config.seed, "mixup", state.step)
+            prepared = step.prepare(
+                batch.frames, batch.keypoints, batch.labels, draws, mixup_rng, processes.rank
+            )
             if log.board is not None and state.step % per_epoch == 0:
-                prepared = step.prepare(*raw, generator(config.seed, "mixup", state.step))
-                show_clips(log.board, *prepared, config, vocabulary, state.step)
-                del prepared  # as much memory as the inputs of the step
-            losses = step(*raw, generator(config.seed, "mixup", state.step), epoch, part=processes.rank)
+                show_clips(log.board, prepared, config, vocabulary, state.step)
+            losses = step(prepared, epoch)
+            del prepared  # the next batch is prepared in its memory
             # One reduction carries the losses of all processes and whether any was asked to stop.
             values = [*losses.values(), gradient_norm(recognizer)]
             values.append(torch.tensor(float(stop.requested), device=device))
@@ -181,18 +181,12 @@ def train(config: Config) -> int:
     return 0 if complete and not stop.requested else INTERRUPTED
 
 
-def show_clips(
-    board: "Board",
-    inputs: "dict[str, Tensor]",
-    labels: "Tensor | MixedLabels",
-    config: Config,
-    vocabulary: list[str],
-    step: int,
-) -> None:
+def show_clips(board: "Board", batch: "Prepared", config: Config, vocabulary: list[str], step: int) -> None:
     """The first clips of a batch in TensorBoard, as the network is about to see them."""
     from modeling.augment import visible_inputs
     from modeling.objective import MixedLabels
 
+    labels = batch.labels
     if isinstance(labels, MixedLabels):
         pairs = zip(labels.first.tolist(), labels.second.tolist(), strict=True)
         captions = [
@@ -200,7 +194,7 @@ def show_clips(
         ]
     else:
         captions = [vocabulary[label] for label in labels.tolist()]
-    frames, heatmaps = (None if x is None else x.numpy() for x in visible_inputs(inputs, config.model))
+    frames, heatmaps = (None if x is None else x.numpy() for x in visible_inputs(batch.inputs, config.model))
     board.clips(frames, heatmaps, captions, step)
 
 

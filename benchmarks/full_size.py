@@ -64,7 +64,7 @@ def main() -> None:
     print(f"evaluation     {time.perf_counter() - started:7.1f} s, peak memory {peak_gib(device):5.1f} GiB")
     draw = draw_augmentation(config.augment, config.model, size, rng)
     started = time.perf_counter()
-    losses = step(frames, keypoints, labels, [draw], rng, epoch=0)
+    losses = step(step.prepare(frames, keypoints, labels, [draw], rng), epoch=0)
     print(f"training step  {time.perf_counter() - started:7.1f} s, peak memory {peak_gib(device):5.1f} GiB")
     print(f"loss {losses['total']:.3f}")
 

@@ -1,6 +1,7 @@
 """The evaluation of a model on a split: every clip predicted once, on any number of processes."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,14 +56,18 @@ class Results:
     def accuracy(self, name: str) -> Accuracy:
         return accuracy(self.averaged(name), self.labels)
 
-    def intervals(self, name: str) -> dict[str, dict[str, list[float]]]:
-        """95 % intervals of the accuracies: {per_instance, per_class: {k: [low, high]}}."""
-        ranks = self.ranks(name)
-        hits = np.stack([ranks < k for k in TOP_K], axis=1)
-        found = zip(("per_instance", "per_class"), bootstrap_intervals(hits, self.labels), strict=True)
-        return {
-            kind: {str(k): row.tolist() for k, row in zip(TOP_K, rows, strict=True)} for kind, rows in found
-        }
+    @cached_property
+    def intervals(self) -> dict[str, dict[str, dict[str, list[float]]]]:
+        """95 % intervals of the accuracies: {head or ensemble: {per_instance, per_class: {k: [low, high]}}}."""
+        ranks = [self.ranks(name) for name in self.probabilities]
+        hits = np.stack([r < k for r in ranks for k in TOP_K], axis=1)
+        found: dict[str, dict[str, dict[str, list[float]]]] = {name: {} for name in self.probabilities}
+        kinds = zip(("per_instance", "per_class"), bootstrap_intervals(hits, self.labels), strict=True)
+        for kind, rows in kinds:
+            bounds = rows.reshape(len(found), len(TOP_K), 2).tolist()
+            for name, of_head in zip(found, bounds, strict=True):
+                found[name][kind] = {str(k): pair for k, pair in zip(TOP_K, of_head, strict=True)}
+        return found
 
     @property
     def reported(self) -> Accuracy:
@@ -132,7 +137,7 @@ def table(results: Results) -> str:
         values = [*found.per_instance.values(), *found.per_class.values()]
         mark = "*" if name == results.reported_name else " "
         lines.append(f"{mark} {name:16}" + "".join(f"{100 * value:8.2f}" for value in values))
-    low, high = results.intervals(results.reported_name)["per_instance"]["1"]
+    low, high = results.intervals[results.reported_name]["per_instance"]["1"]
     lines.append(
         f"* {len(results.names)} clips: top-1 per instance between {100 * low:.2f} and {100 * high:.2f} (95 %)"
     )
@@ -154,7 +159,7 @@ def write_results(path: Path, results: Results, vocabulary: list[str]) -> None:
             name: {
                 "per_instance": found.per_instance,
                 "per_class": found.per_class,
-                "intervals": results.intervals(name),
+                "intervals": results.intervals[name],
             }
             for name in results.probabilities
             if (found := results.accuracy(name))

@@ -157,23 +157,23 @@ class SignRecognizer:
             return video
         if keypoints is not None:
             return self._with_stored(video, open_keypoints(keypoints))
-        if look_up and self._is_of_data_set(video):
-            return self._with_stored(video, open_keypoints(Path(str(self.config.data.keypoints))))
+        if look_up and (store := self._stored_keypoints(video)) is not None:
+            return self._with_stored(video, store)
         return self._with_estimated(video, count)
 
-    def _is_of_data_set(self, video: Video) -> bool:
-        """Whether the data set has this very file, under its name, and keypoints of it."""
+    def _stored_keypoints(self, video: Video) -> KeypointStore | None:
+        """Those of the data set, if it has this very file, under its name, and keypoints of it."""
         data = self.config.data
         if data.keypoints is None or data.videos is None or data.is_images:
-            return False
+            return None
         if not (Path(data.keypoints).is_file() and Path(data.videos).exists()):
-            return False
+            return None
         clips = [clip for clip in read_annotations(data).clips if clip.name == video.name]
         store = open_keypoints(Path(data.keypoints))
         if not clips or video.name not in store or not self._fits(video, len(store.read(video.name))):
-            return False
-        path = data.path_of(clips[0].name, clips[0].video)
-        return FileSource(Path(data.videos)).read_if_there(path) == video.content
+            return None
+        content = FileSource(Path(data.videos)).read_if_there(data.path_of(clips[0].name, clips[0].video))
+        return store if content == video.content else None
 
     @staticmethod
     def _fits(video: Video, frames: int) -> bool:

@@ -7,6 +7,7 @@ are. What remains is thinned by non-maximum suppression: of windows that overlap
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def webvtt(segments: Sequence[Segment], rate: float) -> str:
     """Subtitles of the segments of a video with `rate` frames per second."""
     cues = [
         f"{_time(segment.start / rate)} --> {_time(segment.end / rate)}\n"
-        f"{_escape(segment.gloss)} ({100 * segment.probability:.0f} %)\n"
+        f"{escape(segment.gloss, quote=False)} ({100 * segment.probability:.0f} %)\n"
         for segment in segments
     ]
     return "\n".join(["WEBVTT\n", *cues])
@@ -127,7 +128,3 @@ def _time(seconds: float) -> str:
     milliseconds = round(1000 * seconds)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,5 +1,7 @@
 """One step of training, and the prediction of one batch: what happens to raw clips on the device."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,13 @@ from modeling.recognizer import Recognizer, predictions
 def channels_last(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """The memory format in which 3D convolutions and pooling are fastest."""
     return {name: x.contiguous(memory_format=torch.channels_last_3d) for name, x in inputs.items()}
+
+
+class Prepared(NamedTuple):
+    """A batch as the network reads it: {stream: [B, C, T, H, W] in [-1, 1]}, and labels int64 [B] or mixed ones."""
+
+    inputs: dict[str, Tensor]
+    labels: Tensor | MixedLabels
 
 
 class TrainingStep:
@@ -47,11 +56,19 @@ class TrainingStep:
         draws: list[Draw],
         mixup_rng: np.random.Generator,
         part: int = 0,
-    ) -> tuple[dict[str, Tensor], Tensor | MixedLabels]:
-        """The network's inputs and labels for a batch, augmented and mixed; the arguments are those of a step."""
+    ) -> Prepared:
+        """Augment and mix a batch of raw clips.
+
+        Args:
+            frames, keypoints: raw clips, see `prepare_inputs`; labels: int64 [B].
+            draws: augmentation, one for the batch or one a clip.
+            mixup_rng: for intra-modality mixup; the same on every process.
+            part: which part of the global batch this is.
+        """
         config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
         with torch.no_grad():
-            return mix_clips(prepare_inputs(frames, keypoints, config, draws), labels, mixup, mixup_rng, part)
+            inputs = prepare_inputs(frames, keypoints, config, draws)
+            return Prepared(*mix_clips(inputs, labels, mixup, mixup_rng, part))
 
     def schedule(self, epoch: int) -> dict[str, float]:
         """What changes from epoch to epoch: learning rate, weight of the inter-modality loss, integration's beta."""
@@ -63,24 +80,8 @@ class TrainingStep:
                 values["integration_beta"] = integration_momentum(epoch, epochs, inter.momentum)
         return values
 
-    def __call__(
-        self,
-        frames: Tensor | None,
-        keypoints: Tensor | None,
-        labels: Tensor,
-        draws: list[Draw],
-        mixup_rng: np.random.Generator,
-        epoch: int,
-        part: int = 0,
-    ) -> dict[str, Tensor]:
-        """Train on one batch.
-
-        Args:
-            frames, keypoints: raw clips, see `prepare_inputs`; labels: int64 [B].
-            draws: augmentation, one for the batch or one a clip.
-            mixup_rng: for intra-modality mixup; the same on every process.
-            epoch: counted from 0.
-            part: which part of the global batch this is.
+    def __call__(self, batch: Prepared, epoch: int) -> dict[str, Tensor]:
+        """Train on one batch; `epoch` is counted from 0.
 
         Returns:
             Detached losses: `total` and the parts of `Objective`.
@@ -89,10 +90,9 @@ class TrainingStep:
         schedule = self.schedule(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = schedule["learning_rate"]
-        inputs, targets = self.prepare(frames, keypoints, labels, draws, mixup_rng, part)
         auxiliary = self.objective.config.inter_modality_mixup.enabled
-        output = self.parallel(channels_last(inputs), auxiliary=auxiliary)
-        total, parts = self.objective(output, targets, epoch, self.config.epochs)
+        output = self.parallel(channels_last(batch.inputs), auxiliary=auxiliary)
+        total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()

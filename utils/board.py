@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from utils.analysis import confusion_counts
+from utils.config import flat
 from utils.pictures import captioned, confusion_picture, filmstrip, on_white
 
 if TYPE_CHECKING:
@@ -66,8 +67,13 @@ class Board:
 
     def hyper_parameters(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """The settings that decide what a model learns, with the final metrics of the run."""
-        chosen = {name: config[name] for name in HYPER_PARAMETERS}
-        self._writer.add_hparams(_flat(chosen), dict(metrics), run_name=".")
+        chosen = flat({name: config[name] for name in HYPER_PARAMETERS}).items()
+        shown = {
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in chosen
+            if value is not None
+        }
+        self._writer.add_hparams(shown, dict(metrics), run_name=".")
         self._writer.flush()
 
     def flush(self) -> None:
@@ -75,13 +81,3 @@ class Board:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, bool | int | float | str]:
-    found: dict[str, bool | int | float | str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{path}{key}.")
-        elif value is not None:
-            found[path + key] = value if isinstance(value, bool | int | float | str) else str(value)
-    return found

@@ -10,6 +10,7 @@ import difflib
 import math
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -81,6 +82,14 @@ def to_dict(config: Any) -> dict[str, Any]:
 def to_yaml(config: Any) -> str:
     """The resolved configuration as YAML, every key spelled out."""
     return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The innermost values of nested dicts under their dotted keys, as they are written on the command line."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {path + key: value}
+    return found
 
 
 def from_dict(schema: type[T], values: dict[str, Any], where: str) -> T:

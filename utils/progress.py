@@ -52,7 +52,7 @@ def progress_bar(total: int, done: int, unit: str, shown: bool, delay: float = 0
     )
 
 
-def _parsed(text: str) -> Iterator[dict[str, Any]]:
+def parse_metrics(text: str) -> Iterator[dict[str, Any]]:
     """The entries of a metrics file; a kill can leave its last line unfinished."""
     for line in text.splitlines():
         with suppress(json.JSONDecodeError):
@@ -83,7 +83,7 @@ class RunLog:
         path = self.folder / "metrics.jsonl"
         kept = []
         if path.is_file():
-            lines = list(_parsed(path.read_text()))
+            lines = list(parse_metrics(path.read_text()))
             kept = [
                 x
                 for x in lines

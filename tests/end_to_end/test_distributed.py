@@ -72,15 +72,11 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
             draw_augmentation(AugmentConfig(), MODEL, 40, generator(0, "augment", i, clip))
             for clip in range(part.start, part.stop)
         ]
-        losses = step(
-            frames[i, part],
-            keypoints[i, part].float(),
-            labels[i, part],
-            draws,
-            generator(0, "mixup", i),
-            i // 2,
-            processes.rank,
+        rng = generator(0, "mixup", i)
+        batch = step.prepare(
+            frames[i, part], keypoints[i, part].float(), labels[i, part], draws, rng, processes.rank
         )
+        losses = step(batch, i // 2)
         found.append(processes.mean(torch.stack(list(losses.values()))))
     return torch.stack(found), model
 

@@ -48,7 +48,8 @@ def train_once(model: Recognizer, integrate: bool, epoch: int, epochs: int) -> d
     objective = Objective(loss, 3, model.gloss_embeddings)
     step = TrainingStep(model, model, objective, build_optimizer(model, config), config)
     draw = draw_augmentation(AugmentConfig(), MODEL, 32, np.random.default_rng(0))
-    return step(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3), epoch)
+    batch = step.prepare(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3))
+    return step(batch, epoch)
 
 
 def test_integration_follows_the_optimiser_step() -> None:

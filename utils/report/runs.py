@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from utils.analysis import Evaluation, read_evaluation
+from utils.config import flat
 from utils.errors import UserError
+from utils.progress import parse_metrics
 
 
 @dataclass(frozen=True)
@@ -55,23 +57,16 @@ def read_runs(folders: Sequence[Path], split: str, setting: str) -> list[RunReco
 def read_epochs(run: Path) -> list[dict[str, Any]]:
     """The entry of each epoch in a run's metrics.jsonl; none if there is no such file."""
     path = run / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"]
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [entry for entry in parse_metrics(text) if entry["kind"] == "epoch"]
 
 
 def differences(records: Sequence[RunRecord]) -> dict[str, list[str]]:
     """The keys in which the configurations differ (but for the folder of the run), and the value of each run."""
-    flat = [_flat(record.config) for record in records]
-    keys = dict.fromkeys(key for values in flat for key in values if key != "run")
-    table = {key: [values.get(key, "-") for values in flat] for key in keys}
+    settings = [
+        {key: json.dumps(value, ensure_ascii=False).strip('"') for key, value in flat(record.config).items()}
+        for record in records
+    ]
+    keys = dict.fromkeys(key for values in settings for key in values if key != "run")
+    table = {key: [values.get(key, "-") for values in settings] for key in keys}
     return {key: values for key, values in table.items() if len(set(values)) > 1}
-
-
-def _flat(values: dict[str, Any], path: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{path}{key}.")
-        else:
-            found[f"{path}{key}"] = json.dumps(value, ensure_ascii=False).strip('"')
-    return found
