@@ -100,7 +100,10 @@ def train(config: Config) -> int:
     log.start_at(state)
 
     objective = Objective(config.loss, len(vocabulary), embeddings).to(device)
-    step = TrainingStep(recognizer, distribute(recognizer, processes), objective, optimizer, training)
+    if config.runtime.compile:
+        recognizer.compile()
+    parallel = distribute(recognizer, processes)
+    step = TrainingStep(recognizer, parallel, objective, optimizer, training, config.runtime)
     schedule = TrainingSchedule(
         len(clips),
         training.batch_size,
@@ -146,9 +149,8 @@ def train(config: Config) -> int:
             size = config.data.frame_size
             draws = [draw_augmentation(config.augment, config.model, size, rng) for rng in rngs]
             mixup_rng = generator(config.seed, "mixup", state.step)
-            prepared = step.prepare(
-                batch.frames, batch.keypoints, batch.labels, draws, mixup_rng, processes.rank
-            )
+            frames, keypoints = batch.crops()
+            prepared = step.prepare(frames, keypoints, batch.labels, draws, mixup_rng, processes.rank)
             if log.board is not None and state.step % per_epoch == 0:
                 show_clips(log.board, prepared, config, vocabulary, state.step)
             losses = step(prepared, epoch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dataset.config import DataConfig
-from modeling.config import AugmentConfig, LossConfig, ModelConfig, TrainingConfig
+from modeling.config import AugmentConfig, LossConfig, ModelConfig, RuntimeConfig, TrainingConfig
 from modeling.pose.config import PoseConfig
 from utils.config import ConfigError
 
@@ -31,11 +31,6 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ConfigError("batch_size", "must be at least 1")
-
-
-@dataclass(frozen=True)
-class RuntimeConfig:
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -48,30 +48,47 @@ class Request(NamedTuple):
 
 @dataclass
 class Sample:
-    """One clip as read. `error` holds a user's mistake found while reading, for the main process to raise."""
+    """One clip as read, every frame once.
+
+    frames: uint8 [F, H, W, 3]. keypoints: float32 [F, J, 3]. windows: int64 [C, T], the frames of each crop.
+    problem: what was wrong with it. error: a user's mistake found while reading, for the main process to raise.
+    """
 
     clip: int
     label: int
     frames: np.ndarray | None = None
     keypoints: np.ndarray | None = None
+    windows: np.ndarray | None = None
     problem: str | None = None
     error: str | None = None
+
+    def crops(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Frames [C, T, H, W, 3] and keypoints [C, T, J, 3] of every crop."""
+        frames, keypoints = (None if x is None else x[self.windows] for x in (self.frames, self.keypoints))
+        return frames, keypoints
 
 
 @dataclass
 class Batch:
     """B clips with C crops each.
 
-    clips: index of each clip in its list. labels: int64 [B]. frames: uint8 [B * C, T, H, W, 3] or None.
-    keypoints: float32 [B * C, T, J, 3], x and y in pixels of the grid, or None. problems: (clip, what was wrong).
+    clips: index of each clip in its list. labels: int64 [B]. frames: uint8 [F, H, W, 3], every frame of all clips
+    once, or None. keypoints: float32 [F, J, 3], x and y in pixels of the grid, or None. windows: int64 [B * C, T], the
+    frames that each crop is made of. problems: (clip, what was wrong).
     """
 
     clips: list[int]
     labels: Tensor
     frames: Tensor | None
     keypoints: Tensor | None
+    windows: Tensor
     problems: list[tuple[int, str]]
     error: str | None = None
+
+    def crops(self) -> tuple[Tensor | None, Tensor | None]:
+        """Frames [B * C, T, H, W, 3] and keypoints [B * C, T, J, 3] of every crop."""
+        frames, keypoints = (None if x is None else x[self.windows] for x in (self.frames, self.keypoints))
+        return frames, keypoints
 
     def pin_memory(self) -> "Batch":
         self.frames = None if self.frames is None else self.frames.pin_memory()
@@ -87,6 +104,7 @@ class Batch:
             self.labels.to(device),
             move(self.frames),
             move(self.keypoints),
+            self.windows.to(device),
             self.problems,
             self.error,
         )
@@ -159,30 +177,23 @@ class ClipReader:
         )
 
     def read(self, clip: Clip, crops: list[Crop] | None, rng: np.random.Generator | None) -> Sample:
-        """A clip at the frames of each evaluation crop, or of one random window drawn from `rng`.
-
-        The arrays of the result have the crops as their first axis.
-        """
+        """A clip at the frames of each evaluation crop, or of one random window drawn from `rng`."""
         content = None
         if self.source is not None and not self.config.is_images:
             content = self.source.read(self._path(clip))
         length = self.length(clip, content)
         if crops is None:
             assert rng is not None
-            windows = [training_indices(length, self.format.frames, rng)]
+            indices = [training_indices(length, self.format.frames, rng)]
         else:
-            windows = [evaluation_indices(length, self.format.frames, crop) for crop in crops]
-        indices = np.concatenate(windows)  # [crops * T]
-        sample = Sample(clip=-1, label=-1)
+            indices = [evaluation_indices(length, self.format.frames, crop) for crop in crops]
+        wanted, windows = np.unique(np.stack(indices), return_inverse=True)
+        sample = Sample(clip=-1, label=-1, windows=windows.reshape(len(indices), -1))
         if self.source is not None:
-            decoded = self._decode(clip, content, indices + (clip.start_frame or 0))
-            sample.frames = decoded.frames.reshape(
-                len(windows), self.format.frames, *decoded.frames.shape[1:]
-            )
-            sample.problem = decoded.problem
+            decoded = self._decode(clip, content, wanted + (clip.start_frame or 0))
+            sample.frames, sample.problem = decoded.frames, decoded.problem
         if self.keypoints is not None:
-            points, problem = self.keypoints_at(clip, indices, length)
-            sample.keypoints = points.reshape(len(windows), self.format.frames, *points.shape[1:])
+            sample.keypoints, problem = self.keypoints_at(clip, wanted, length)
             sample.problem = sample.problem or problem
         return sample
 
@@ -250,19 +261,25 @@ class ClipDataset(Dataset[Sample]):
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """Stack samples; crops of one clip follow one another."""
+    """One clip after the other; crops of one clip follow one another."""
     errors = [sample.error for sample in samples if sample.error is not None]
     if errors:
-        return Batch([], torch.empty(0), None, None, [], errors[0])
+        return Batch([], torch.empty(0), None, None, torch.empty(0), [], errors[0])
 
-    def stack(arrays: list[np.ndarray | None]) -> Tensor | None:
+    def join(arrays: list[np.ndarray | None]) -> Tensor | None:
         return None if arrays[0] is None else torch.from_numpy(np.concatenate(arrays))  # type: ignore[arg-type]
 
+    windows, first = [], 0
+    for sample in samples:
+        assert sample.windows is not None
+        windows.append(sample.windows + first)
+        first += int(sample.windows.max()) + 1
     return Batch(
         [sample.clip for sample in samples],
         torch.tensor([sample.label for sample in samples]),
-        stack([sample.frames for sample in samples]),
-        stack([sample.keypoints for sample in samples]),
+        join([sample.frames for sample in samples]),
+        join([sample.keypoints for sample in samples]),
+        torch.from_numpy(np.concatenate(windows)),
         [(sample.clip, sample.problem) for sample in samples if sample.problem is not None],
     )
 

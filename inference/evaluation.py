@@ -11,7 +11,7 @@ from configs.schema import Config
 from dataset.annotations import Clip
 from dataset.clips import ClipDataset, ClipReader, DamageLog, evaluation_loader
 from dataset.sampling import Crop
-from modeling.engine import predict_batch
+from modeling.engine import Predictor
 from modeling.recognizer import Recognizer, reported_prediction
 from utils.distributed import Processes
 from utils.files import write_json
@@ -101,6 +101,7 @@ class Evaluator:
         """Predict; None if a stop was requested on the way."""
         damage = DamageLog(self.clips, self.config.data.max_damaged_share)
         found: dict[int, dict[str, np.ndarray]] = {}
+        predict = Predictor(recognizer, self.config.runtime)
         with progress_bar(len(self.loader), 0, "batch", self.processes.is_main and stop is None) as progress:
             for batch in self.loader:
                 if stop is not None and stop.requested:
@@ -108,7 +109,7 @@ class Evaluator:
                 for line in damage.note(batch):
                     progress.write(line)
                 batch = batch.to(self.processes.device)
-                predicted = predict_batch(recognizer, batch.frames, batch.keypoints, len(self.crops))
+                predicted = predict(batch.frames, batch.keypoints, batch.windows, len(self.crops))
                 arrays = {name: values.float().cpu().numpy() for name, values in predicted.items()}
                 for row, clip in enumerate(batch.clips):
                     found[clip] = {name: values[row] for name, values in arrays.items()}

@@ -22,10 +22,11 @@ class NetworkView(NamedTuple):
 
 def network_view(sample: Sample, model: ModelConfig) -> NetworkView:
     """The first crop of a clip."""
-    frames = None if sample.frames is None else sample.frames[0]
-    if sample.keypoints is None:
+    crops, points = sample.crops()
+    frames = None if crops is None else crops[0]
+    if points is None:
         return NetworkView(frames, None)
-    keypoints = torch.from_numpy(sample.keypoints[:1])
+    keypoints = torch.from_numpy(points[:1])
     maps = render_heatmaps(keypoints, model.heatmap_size, model.heatmap_grid, model.heatmap_sigma)
     return NetworkView(frames, maps.sum(dim=1)[0].numpy())
 

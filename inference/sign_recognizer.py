@@ -5,6 +5,7 @@ recognizer = load_recognizer("runs/demo/nla_slr")
 recognizer.predict("clip.mp4", top_k=5)
 """
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from inference.evaluation import EVAL_SETTINGS
 from inference.network_view import NetworkView, network_view
 from inference.timeline import Segment, find_segments, moving_frames
 from inference.trained_model import TrainedModel, load_model
-from modeling.engine import predict_batch
+from modeling.engine import Predictor
 from modeling.pose.estimator import Estimator, estimate_clip
 from modeling.recognizer import reported_prediction
 from utils.distributed import choose_device
@@ -213,7 +214,8 @@ class SignRecognizer:
             raise ValueError(f"eval_setting must be one of {', '.join(EVAL_SETTINGS)}, not {eval_setting!r}")
         crops = EVAL_SETTINGS[eval_setting]
         sample = self._sample(video, crops)
-        predicted = self._predict(sample.frames, sample.keypoints, len(crops))
+        assert sample.windows is not None
+        predicted = self._predict(sample.frames, sample.keypoints, sample.windows, len(crops))
         return predicted[0].mean(axis=0)
 
     def view(self, video: Video) -> NetworkView:
@@ -273,39 +275,35 @@ class SignRecognizer:
         length = min(length or self.format.frames, video.frames)
         stride = stride or max(1, length // 8)
         starts = list(range(0, video.frames - length + 1, stride))
+        batches = [starts[i : i + batch_size] for i in range(0, len(starts), batch_size)]
         offsets = evaluation_indices(length, self.format.frames, "central")
+        spans = [(batch[0], batch[-1] + length) for batch in batches]
         found = []
-        windows = self._windows(video, starts, length, offsets)
-        for first in range(0, len(starts), batch_size):
-            batch = starts[first : first + batch_size]
-            frames = np.stack([next(windows) for _ in batch]) if self.format.rgb else None
-            found.append(self._predict(frames, self._window_keypoints(video, batch, offsets), 1)[:, 0])
+        for batch, span, frames in zip(batches, spans, self._frames(video, spans), strict=True):
+            keypoints = None
+            if video.keypoints is not None:
+                clip, places = self._clip(video), np.arange(*span)
+                keypoints, _ = self._reader(video).keypoints_at(clip, places, video.frames)
+            windows = np.stack([offsets + start - span[0] for start in batch])
+            found.append(self._predict(frames, keypoints, windows, 1)[:, 0])
             count(stride * len(batch))
         return np.array(starts), np.concatenate(found)
 
-    def _windows(
-        self, video: Video, starts: list[int], length: int, offsets: np.ndarray
-    ) -> Iterator[np.ndarray]:
-        """uint8 RGB [T, side, side, 3] of each window, the video read once."""
+    def _frames(self, video: Video, spans: list[tuple[int, int]]) -> Iterator[np.ndarray | None]:
+        """uint8 RGB [frames, side, side, 3] of each span (first, end), which may overlap; the video is read once."""
+        if not self.format.rgb:
+            yield from itertools.repeat(None, len(spans))
+            return
         side = self.config.data.frame_size
         frames = VideoFrames(video.content, size=lambda height, width: (side, side))
-        recent: deque[np.ndarray] = deque(maxlen=length)
-        waiting = deque(starts)
+        waiting, recent = deque(spans), deque[np.ndarray](maxlen=max(end - first for first, end in spans))
         for number, frame in enumerate(frames):
             recent.append(frame)
-            while waiting and waiting[0] + length == number + 1:
-                waiting.popleft()
-                yield np.stack([recent[offset] for offset in offsets])
+            while waiting and waiting[0][1] == number + 1:
+                first, end = waiting.popleft()
+                yield np.stack(list(recent)[first - end :])
         if frames.problem is not None or waiting:
             raise UserError(f"{video.path}: {frames.problem or 'ends too early'}")
-
-    def _window_keypoints(self, video: Video, starts: list[int], offsets: np.ndarray) -> np.ndarray | None:
-        """float32 [windows, T, J, 3] in pixels of the grid."""
-        if video.keypoints is None:
-            return None
-        indices = np.concatenate([offsets + start for start in starts])
-        points, _ = self._reader(video).keypoints_at(self._clip(video), indices, video.frames)
-        return points.reshape(len(starts), len(offsets), *points.shape[1:])
 
     def _sample(self, video: Video, crops: list[Crop]) -> Sample:
         sample = self._reader(video).read(self._clip(video), crops, rng=None)
@@ -325,11 +323,18 @@ class SignRecognizer:
     def _clip(video: Video) -> Clip:
         return Clip(video.name, "", "test", video.path.name)
 
-    def _predict(self, frames: np.ndarray | None, keypoints: np.ndarray | None, crops: int) -> np.ndarray:
-        """float32 [clips, crops, glosses], as `modeling.engine.predict_batch` of the reported prediction."""
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return Predictor(self.network, self.config.runtime)
+
+    def _predict(
+        self, frames: np.ndarray | None, keypoints: np.ndarray | None, windows: np.ndarray, crops: int
+    ) -> np.ndarray:
+        """float32 [clips, crops, glosses], as `modeling.engine.Predictor` of the reported prediction."""
 
         def on_device(array: np.ndarray | None) -> Tensor | None:
             return None if array is None else torch.from_numpy(array).to(self.device)
 
-        predicted = predict_batch(self.network, on_device(frames), on_device(keypoints), crops)
+        places = torch.from_numpy(windows).to(self.device)
+        predicted = self._predictor(on_device(frames), on_device(keypoints), places, crops)
         return predicted[self.reported].float().cpu().numpy()

@@ -177,6 +177,26 @@ def prepare_inputs(
     return inputs
 
 
+def prepare_frames(frames: Tensor | None, keypoints: Tensor | None, model: ModelConfig) -> dict[str, Tensor]:
+    """Frames as the streams of each modality read them, without augmentation.
+
+    Args:
+        frames: uint8 RGB [F, H, W, 3]; None for a model without RGB streams.
+        keypoints: float [F, J, 3], x and y in pixels of the heatmap grid; None without keypoint streams.
+
+    Returns:
+        {modality: [1, 3 or J, F, size, size]}, values in [-1, 1], channels last in memory.
+    """
+    maps: dict[str, Tensor] = {}
+    if frames is not None:
+        video = frames.permute(0, 3, 1, 2)[None].float().div_(255)
+        maps["rgb"] = _rgb_input(video, model.rgb_size, None, None)
+    if keypoints is not None:
+        size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
+        maps["keypoint"] = render_heatmaps(keypoints[None].float(), size, grid, sigma, low=-1.0, high=1.0)
+    return maps
+
+
 def visible_inputs(inputs: dict[str, Tensor], model: ModelConfig) -> tuple[Tensor | None, Tensor | None]:
     """What `prepare_inputs` made, as pictures of the longest clips.
 

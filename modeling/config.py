@@ -185,3 +185,15 @@ class TrainingConfig:
             raise ConfigError("weight_decay", "must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("betas", "must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """Where and in which arithmetic a network computes; the result is the same up to rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
+    # Of the encoders; heads, losses, statistics of BatchNorm and weights are always fp32. auto: bf16 where the device
+    # has units for it.
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    compile: bool = False  # torch.compile: minutes before the first step

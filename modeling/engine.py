@@ -6,17 +6,36 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modeling.augment import Draw, central_draw, mix_clips, prepare_inputs
-from modeling.config import TrainingConfig
+from modeling.augment import Draw, central_draw, mix_clips, prepare_frames, prepare_inputs
+from modeling.config import RuntimeConfig, TrainingConfig
+from modeling.folding import Windows, folded
 from modeling.losses import integration_momentum, inter_modality_weight
 from modeling.objective import MixedLabels, Objective
 from modeling.optimizer import learning_rate
 from modeling.recognizer import Recognizer, predictions
 
 
-def channels_last(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The memory format in which 3D convolutions and pooling are fastest."""
-    return {name: x.contiguous(memory_format=torch.channels_last_3d) for name, x in inputs.items()}
+def arithmetic(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
+    """The type in which encoders compute on a device.
+
+    In fp32 CUDA's matrix units are kept from rounding to TF32.
+    """
+    if runtime.precision == "auto":
+        if device.type == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = torch.cpu._is_amx_tile_supported()
+        dtype = torch.bfloat16 if fast else torch.float32
+    else:
+        dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = dtype is not torch.float32
+    return dtype
+
+
+def memory_format(runtime: RuntimeConfig) -> torch.memory_format:
+    """channels_last_3d is the one in which 3D convolutions and pooling are fastest."""
+    return torch.channels_last_3d if runtime.memory_format == "channels_last" else torch.contiguous_format
 
 
 class Prepared(NamedTuple):
@@ -35,6 +54,7 @@ class TrainingStep:
         objective: the loss.
         optimizer: over the recognizer's parameters.
         config: of the schedule.
+        runtime: arithmetic and memory format.
     """
 
     def __init__(
@@ -44,9 +64,12 @@ class TrainingStep:
         objective: Objective,
         optimizer: torch.optim.Optimizer,
         config: TrainingConfig,
+        runtime: RuntimeConfig,
     ):
         self.recognizer, self.parallel, self.objective = recognizer, parallel, objective
         self.optimizer, self.config = optimizer, config
+        self.format = memory_format(runtime)
+        self.dtype = arithmetic(runtime, next(recognizer.parameters()).device)
 
     def prepare(
         self,
@@ -90,10 +113,11 @@ class TrainingStep:
         schedule = self.schedule(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = schedule["learning_rate"]
+        self.optimizer.zero_grad()  # frees the gradients before the activations take their place
         auxiliary = self.objective.config.inter_modality_mixup.enabled
-        output = self.parallel(channels_last(batch.inputs), auxiliary=auxiliary)
+        inputs = {name: x.to(self.dtype, memory_format=self.format) for name, x in batch.inputs.items()}
+        output = self.parallel(inputs, auxiliary=auxiliary)
         total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
-        self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
         if "integration_beta" in schedule:
@@ -106,21 +130,51 @@ def gradient_norm(model: nn.Module) -> Tensor:
     return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
 
 
-@torch.inference_mode()
-def predict_batch(
-    recognizer: Recognizer, frames: Tensor | None, keypoints: Tensor | None, crops: int = 1
-) -> dict[str, Tensor]:
-    """Probabilities of every crop of whole clips.
+class Predictor:
+    """Probabilities of whole clips by a recognizer as it is now; later training does not change them.
 
     Args:
-        frames, keypoints: raw clips, see `prepare_inputs`; the crops of a clip follow one another.
-        crops: how many crops each clip has.
-
-    Returns:
-        {head or ensemble: [B, crops, N]}, rows summing to 1; a clip's prediction is the mean over its crops.
+        recognizer: on the device to compute on.
+        runtime: arithmetic and memory format; default: those that fit the device.
     """
-    recognizer.eval()
-    config = recognizer.config
-    inputs = prepare_inputs(frames, keypoints, config, [central_draw(config)])
-    output = recognizer(channels_last(inputs))
-    return {name: values.unflatten(0, (-1, crops)) for name, values in predictions(output.logits).items()}
+
+    def __init__(self, recognizer: Recognizer, runtime: RuntimeConfig | None = None):
+        runtime = runtime or RuntimeConfig()
+        self.config = recognizer.config
+        self.format, self.dtype = (
+            memory_format(runtime),
+            arithmetic(runtime, next(recognizer.parameters()).device),
+        )
+        self.network = folded(recognizer, self.dtype).to(memory_format=self.format)  # type: ignore[call-overload]
+        if runtime.compile:
+            self.network.compile()
+
+    @torch.inference_mode()
+    def __call__(
+        self, frames: Tensor | None, keypoints: Tensor | None, windows: Tensor, crops: int = 1
+    ) -> dict[str, Tensor]:
+        """Predict every crop of some clips.
+
+        Work is shared: each frame is prepared once, and crops of the same frames are computed once.
+
+        Args:
+            frames, keypoints: of all clips, see `prepare_frames`.
+            windows: int64 [B * crops, T], the frames that each crop is made of; those of a clip follow one another.
+            crops: how many crops each clip has.
+
+        Returns:
+            {head or ensemble: [B, crops, N]}, rows summing to 1; a clip's prediction is the mean over its crops.
+        """
+        maps = prepare_frames(frames, keypoints, self.config)
+        maps = {name: x.to(self.dtype, memory_format=self.format) for name, x in maps.items()}
+        windows, whose = torch.unique(windows, dim=0, return_inverse=True)
+        start = central_draw(self.config).short_start
+        inputs = {}
+        for length in self.config.frames:
+            first = 0 if length == self.config.frames[0] else start
+            used, places = torch.unique(windows[:, first : first + length], return_inverse=True)
+            for modality, x in maps.items():
+                chosen = x if len(used) == x.shape[2] else x[:, :, used].contiguous(memory_format=self.format)
+                inputs[f"{modality}{length}"] = Windows(chosen, places)
+        output = predictions(self.network(inputs).logits)
+        return {name: values[whose].unflatten(0, (-1, crops)) for name, values in output.items()}

@@ -4,6 +4,8 @@ Specification sections 5 and 8. The auxiliary classifier sees the clip's feature
 its logits separate into a part of the clip and a part of the gloss, and are only ever used as these two parts.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -54,12 +56,17 @@ class Head(nn.Module):
         gloss = gloss_embeddings @ (weight @ self.mapper.weight).T  # [K, N]
         return clip, gloss + (weight @ self.mapper.bias + self.auxiliary.bias)
 
-    @torch.no_grad()
-    def integrate(self, momentum: float) -> None:
-        """main <- momentum * main + (1 - momentum) * auxiliary, weight and bias (specification section 8)."""
-        assert self.auxiliary is not None
-        for main, auxiliary in zip(self.classifier.parameters(), self.auxiliary.parameters(), strict=True):
-            main.lerp_(auxiliary, 1.0 - momentum)
+
+@torch.no_grad()
+def integrate(heads: Iterable[Head], momentum: float) -> None:
+    """main <- momentum * main + (1 - momentum) * auxiliary, weight and bias of every head (specification section 8)."""
+    main: list[Tensor] = []
+    auxiliary: list[Tensor] = []
+    for head in heads:
+        assert head.auxiliary is not None
+        main += head.classifier.parameters()
+        auxiliary += head.auxiliary.parameters()
+    torch._foreach_lerp_(main, auxiliary, 1.0 - momentum)
 
 
 def head_streams(modalities: list[str], frames: list[int]) -> dict[str, list[str]]:

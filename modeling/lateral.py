@@ -6,6 +6,8 @@ Specification section 4. A connection leads from one stream to another after one
 
 from torch import Tensor, nn
 
+from modeling.convolution import Conv3d, ConvTranspose3d
+
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths
 
@@ -13,14 +15,8 @@ TEMPORAL = (3, 1, 1)  # between the two clip lengths
 def _connection(channels: int, kernel: tuple[int, int, int], *, enlarge: bool) -> nn.Module:
     time, height, width = kernel
     stride = (2 if time > 1 else 1, 2 if height > 1 else 1, 2 if width > 1 else 1)
-    padding = (time // 2, height // 2, width // 2)
-    connection: nn.Module
-    if enlarge:
-        connection = nn.ConvTranspose3d(
-            channels, channels, kernel, stride, padding, output_padding=padding, bias=False
-        )
-    else:
-        connection = nn.Conv3d(channels, channels, kernel, stride, padding, bias=False)
+    build = ConvTranspose3d if enlarge else Conv3d
+    connection = build(channels, channels, kernel, stride)
     nn.init.kaiming_normal_(connection.weight)
     return connection
 

@@ -1,13 +1,13 @@
 """The model a user holds: prepared inputs of every stream -> features -> named logits -> predictions."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from modeling.config import ModelConfig
-from modeling.heads import Head, head_streams
+from modeling.heads import Head, head_streams, integrate
 from modeling.vknet import VKNet
 
 
@@ -70,7 +70,7 @@ class Recognizer(nn.Module):
         )
         self.register_buffer("gloss_embeddings", gloss_embeddings)
 
-    def forward(self, inputs: dict[str, Tensor], auxiliary: bool = False) -> Output:
+    def forward(self, inputs: dict[str, Any], auxiliary: bool = False) -> Output:
         """`inputs`: {stream: [B, channels, T, H, W] in [-1, 1]}; `auxiliary`: also give the auxiliary terms."""
         features = self.vknet(inputs)
         logits = {name: head(features) for name, head in self.heads.items()}
@@ -85,8 +85,7 @@ class Recognizer(nn.Module):
 
     def integrate(self, momentum: float) -> None:
         """Move every main classifier towards its auxiliary one; call after each optimiser step."""
-        for head in self.heads.values():
-            cast(Head, head).integrate(momentum)
+        integrate((cast(Head, head) for head in self.heads.values()), momentum)
 
 
 def predictions(logits: dict[str, Tensor]) -> dict[str, Tensor]:

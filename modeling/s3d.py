@@ -4,8 +4,15 @@ An encoder is five blocks. `forward` runs one after the other; whoever exchanges
 wants the maps in between, calls the blocks itself. Works for any clip length and any number of input channels.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+
+from modeling.convolution import Conv3d
+from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
 
 NUM_BLOCKS = 5
 
@@ -41,13 +48,27 @@ class ConvBNReLU(nn.Module):
         momentum: float,
     ):
         super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False)
+        self.conv = Conv3d(in_channels, out_channels, kernel, stride)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=momentum)
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu_(self.bn(self.conv(x)))
+        return run_layers([self], x)
+
+
+def run_layers(layers: Sequence[ConvBNReLU], x: Tensor) -> Tensor:
+    """Layers one after the other; in training with less memory, see `modeling.normalization`."""
+    norm = layers[0].bn
+    # Another type of BatchNorm has its statistics from several processes.
+    plain = type(norm) is not nn.BatchNorm3d or not norm.training or not torch.is_grad_enabled()
+    if plain or torch.compiler.is_compiling():
+        for layer in layers:
+            x = torch.relu_(layer.bn(layer.conv(x)))
+        return x
+    x = layers[0].conv(x)
+    for before, layer in pairwise(layers):
+        x = norm_relu_conv(x, before.bn, layer.conv)
+    return norm_relu(x, layers[-1].bn)
 
 
 class SeparableConv(nn.Module):
@@ -63,7 +84,11 @@ class SeparableConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.temporal(self.spatial(x))
+        return run_layers(self.layers, x)
+
+    @property
+    def layers(self) -> list[ConvBNReLU]:
+        return [self.spatial, self.temporal]
 
 
 class Mixed(nn.Module):
@@ -81,13 +106,23 @@ class Mixed(nn.Module):
                 nn.Sequential(point(in_channels, a)),
                 nn.Sequential(point(in_channels, b1), SeparableConv(b1, b2, 3, momentum=momentum)),
                 nn.Sequential(point(in_channels, c1), SeparableConv(c1, c2, 3, momentum=momentum)),
-                nn.Sequential(nn.MaxPool3d(3, stride=1, padding=1), point(in_channels, d)),
+                nn.Sequential(MaxPool3d(3, 1, 1), point(in_channels, d)),
             ]
         )
         self.out_channels = a + b2 + c2 + d
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([branch(x) for branch in self.branches], dim=1)
+        return torch.cat([_run_branch(cast(nn.Sequential, branch), x) for branch in self.branches], dim=1)
+
+
+def _run_branch(branch: nn.Sequential, x: Tensor) -> Tensor:
+    layers: list[ConvBNReLU] = []
+    for module in branch:
+        if isinstance(module, MaxPool3d):
+            x = module(x)
+        else:
+            layers += module.layers if isinstance(module, SeparableConv) else [cast(ConvBNReLU, module)]
+    return run_layers(layers, x)
 
 
 class S3D(nn.Module):
@@ -124,16 +159,16 @@ class S3D(nn.Module):
         layers: list[nn.Module] = [SeparableConv(in_channels, stem, 7, 2, momentum=momentum)]
         self._append(layers, stem)
         layers = [
-            nn.MaxPool3d(*spatial_pool),
+            MaxPool3d(*spatial_pool),
             ConvBNReLU(stem, reduced, (1, 1, 1), momentum=momentum),
             SeparableConv(reduced, second, 3, momentum=momentum),
         ]
         self._append(layers, second)
-        layers = [nn.MaxPool3d(*spatial_pool), *mixed("3b", "3c")]
+        layers = [MaxPool3d(*spatial_pool), *mixed("3b", "3c")]
         self._append(layers, channels)
-        layers = [nn.MaxPool3d(3, stride=2, padding=1), *mixed("4b", "4c", "4d", "4e", "4f")]
+        layers = [MaxPool3d(3, 2, 1), *mixed("4b", "4c", "4d", "4e", "4f")]
         self._append(layers, channels)
-        layers = [nn.MaxPool3d(2, stride=2), *mixed("5b", "5c")]
+        layers = [MaxPool3d(2, 2, 0), *mixed("5b", "5c")]
         self._append(layers, channels)
 
     def _append(self, layers: list[nn.Module], channels: int) -> None:
@@ -148,12 +183,13 @@ class S3D(nn.Module):
 
 
 def pool_clip(features: Tensor) -> Tensor:
-    """One vector per clip: [B, C, T, H, W] -> [B, C].
+    """One vector per clip, in fp32 or better: [B, C, T, H, W] -> [B, C].
 
     Mean over space and over windows of two time steps, then over the windows, so that inner time steps weigh
     double (specification section 3). A single time step is taken as it is.
     """
-    steps = features.mean(dim=(3, 4))  # [B, C, T]
+    precise = torch.promote_types(features.dtype, torch.float32)
+    steps = features.mean(dim=(3, 4), dtype=precise)  # [B, C, T]
     if steps.shape[2] == 1:
         return steps[:, :, 0]
     return (0.5 * (steps[:, :, :-1] + steps[:, :, 1:])).mean(dim=2)

@@ -6,14 +6,14 @@ each modality then exchanges across them (specification section 4). A single str
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
 from modeling.s3d import NUM_BLOCKS, S3D, pool_clip
 
-Maps = dict[str, Tensor]
+Maps = dict[str, Any]  # tensors; in prediction `modeling.folding.Windows` where a stream begins
 
 
 class VKNet(nn.Module):

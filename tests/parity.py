@@ -32,7 +32,7 @@ from modeling.config import (
     ModelConfig,
     TrainingConfig,
 )
-from modeling.heads import Head
+from modeling.heads import Head, integrate
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.losses import (
     cosine_similarities,
@@ -522,7 +522,7 @@ def _mixup_integration(
         for layer, prefix in ((head.classifier, "ma"), (head.auxiliary, "cur")):
             layer.weight.copy_(torch.from_numpy(file[f"{prefix}_w"]))
             layer.bias.copy_(torch.from_numpy(file[f"{prefix}_b"]))
-    head.integrate(float(file["ma_beta"]))
+    integrate([head], float(file["ma_beta"]))
     out.relative("integrated weight", head.classifier.weight, file["ma_after_w"], tolerance)
     out.relative("integrated bias", head.classifier.bias, file["ma_after_b"], tolerance)
 

@@ -133,13 +133,16 @@ def check_onnx(path: Path, model: "TrainedModel", config: Config) -> dict[str, A
     import torch
 
     from dataset.keypoints import keypoint_indices
-    from modeling.engine import predict_batch
+    from modeling.config import RuntimeConfig
+    from modeling.engine import Predictor
     from modeling.recognizer import reported_prediction
     from utils.progress import progress_bar
 
     network = model.recognizer.config
     reported, chosen = reported_prediction(network), keypoint_indices(network.keypoint_parts)
     clips, kind = clips_to_check(model, config)
+    predict = Predictor(model.recognizer, RuntimeConfig(precision="fp32"))
+    window = torch.arange(network.frames[0])[None]
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
@@ -149,10 +152,10 @@ def check_onnx(path: Path, model: "TrainedModel", config: Config) -> dict[str, A
     with progress_bar(len(clips), 0, "clip", shown=True, delay=1) as progress:
         for clip in clips:
             (found,) = session.run(["probabilities"], clip)
-            tensors = {name: torch.from_numpy(array) for name, array in clip.items()}
+            tensors = {name: torch.from_numpy(array[0]) for name, array in clip.items()}
             if "keypoints" in tensors:
-                tensors["keypoints"] = on_grid(tensors["keypoints"][:, :, chosen], network)
-            predicted = predict_batch(model.recognizer, tensors.get("frames"), tensors.get("keypoints"))
+                tensors["keypoints"] = on_grid(tensors["keypoints"][:, chosen], network)
+            predicted = predict(tensors.get("frames"), tensors.get("keypoints"), window)
             expected = predicted[reported][:, 0].numpy()
             differences.append(float(np.abs(found - expected).max()))
             best, others = (np.argsort(-x[0], kind="stable")[:5].tolist() for x in (found, expected))
@@ -186,9 +189,10 @@ def clips_to_check(model: "TrainedModel", config: Config) -> tuple[list[dict[str
         return [random_clips(model, number) for number in range(CHECKED_CLIPS)], "clips of noise"
     inputs = []
     for sample in samples:
-        clip = {"frames": sample.frames} if sample.frames is not None else {}
-        if sample.keypoints is not None:
-            clip["keypoints"] = np.ascontiguousarray(sample.keypoints[..., :2])
+        frames, keypoints = sample.crops()
+        clip = {"frames": frames} if frames is not None else {}
+        if keypoints is not None:
+            clip["keypoints"] = np.ascontiguousarray(keypoints[..., :2])
         inputs.append(clip)
     return inputs, "test clips"
 

@@ -71,17 +71,18 @@ def reference(clip_set: Path) -> list[Batch]:
 def test_a_training_batch_holds_frames_keypoints_and_labels_of_its_clips(reference: list[Batch]) -> None:
     assert len(reference) == 4  # two epochs of five clips in batches of four
     for batch in reference:
-        assert batch.frames is not None and batch.keypoints is not None
-        assert batch.frames.shape == (4, 8, SIDE, SIDE, 3) and batch.frames.dtype == torch.uint8
-        assert batch.keypoints.shape == (4, 8, 3, 3) and batch.keypoints.dtype == torch.float32
+        frames, keypoints = batch.crops()
+        assert frames is not None and keypoints is not None
+        assert frames.shape == (4, 8, SIDE, SIDE, 3) and frames.dtype == torch.uint8
+        assert keypoints.shape == (4, 8, 3, 3) and keypoints.dtype == torch.float32
         assert batch.problems == [] and batch.error is None
         for row, clip in enumerate(batch.clips):
-            shown = [number_of(frame.numpy()) for frame in batch.frames[row]]
+            shown = [number_of(frame.numpy()) for frame in frames[row]]
             assert shown == list(range(shown[0], shown[0] + 8)) and shown[-1] < 9 + clip - 1
             # Frames and keypoints are of the same moments; the grid is twice the raw frame.
-            assert (batch.keypoints[row, :, :, 0] == 2 * torch.tensor(shown)[:, None]).all()
-            assert (batch.keypoints[row, :, :, 1] == 2 * clip).all()
-            assert batch.keypoints[row, 0, :, 2].tolist() == POINTS
+            assert (keypoints[row, :, :, 0] == 2 * torch.tensor(shown)[:, None]).all()
+            assert (keypoints[row, :, :, 1] == 2 * clip).all()
+            assert keypoints[row, 0, :, 2].tolist() == POINTS
             assert int(batch.labels[row]) == [0, 2, 1, 0, 2][clip]  # cold, table, winter
 
 
@@ -115,7 +116,8 @@ def test_another_seed_gives_other_batches(clip_set: Path, reference: list[Batch]
 
 def test_windows_are_drawn_anew_in_every_epoch(clip_set: Path) -> None:
     batches = training_batches(dataset(clip_set, "train"), epochs=12, batch_size=5)
-    starts = {int(b.keypoints[b.clips.index(4), 0, 0, 0]) // 2 for b in batches if b.keypoints is not None}
+    keypoints = [(b.clips.index(4), b.crops()[1]) for b in batches]
+    starts = {int(x[row, 0, 0, 0]) // 2 for row, x in keypoints if x is not None}
     assert starts == set(range(5))  # 13 frames: all windows of 8 but the last
 
 
@@ -162,19 +164,30 @@ def test_evaluation_covers_every_clip_once_in_the_same_batches(
 def test_evaluation_crops_of_a_clip_follow_one_another(clip_set: Path) -> None:
     data = dataset(clip_set, "test", crops=list(CROPS))
     (batch,) = list(evaluation_loader(data, 8, 0, False))
-    assert isinstance(batch, Batch) and batch.frames is not None and batch.keypoints is not None
-    assert batch.frames.shape[:2] == (6, 8) and batch.labels.tolist() == [0, 1]
+    assert isinstance(batch, Batch)
+    frames, keypoints = batch.crops()
+    assert frames is not None and keypoints is not None
+    assert frames.shape[:2] == (6, 8) and batch.labels.tolist() == [0, 1]
     for row in range(6):
         wanted = evaluation_indices(14 + row // 3, 8, CROPS[row % 3]).tolist()
-        assert [number_of(frame.numpy()) for frame in batch.frames[row]] == wanted
-        assert (batch.keypoints[row, :, 0, 0] / 2).tolist() == wanted
+        assert [number_of(frame.numpy()) for frame in frames[row]] == wanted
+        assert (keypoints[row, :, 0, 0] / 2).tolist() == wanted
+
+
+def test_frames_that_crops_share_are_read_once(clip_set: Path) -> None:
+    data = dataset(clip_set, "test", crops=list(CROPS))  # 14 and 15 frames, 8 to a crop
+    (batch,) = list(evaluation_loader(data, 8, 0, False))
+    assert isinstance(batch, Batch) and batch.frames is not None and batch.keypoints is not None
+    assert len(batch.frames) == len(batch.keypoints) == 14 + 15
+    assert batch.windows.shape == (6, 8) and batch.windows[3:].min() == 14
 
 
 def one_clip(reader: ClipReader, clip: Clip) -> tuple[list[int], str | None]:
     """Numbers of the frames that the central crop shows, and the problem."""
     sample = reader.read(clip, ["central"], None)
-    assert sample.frames is not None
-    return [number_of(frame) for frame in sample.frames[0]], sample.problem
+    frames, _ = sample.crops()
+    assert frames is not None
+    return [number_of(frame) for frame in frames[0]], sample.problem
 
 
 RGB = ClipFormat(frames=8, rgb=True, keypoint_indices=None, grid=SIDE)
@@ -235,7 +248,7 @@ def test_keypoints_alone_need_no_videos(clip_set: Path) -> None:
     data = dataset(clip_set, "test", ["central"], format, videos=None)
     (batch,) = list(evaluation_loader(data, 8, 0, False))
     assert isinstance(batch, Batch) and batch.frames is None and batch.keypoints is not None
-    assert batch.keypoints.shape == (2, 8, 3, 3)
+    assert batch.keypoints.shape == (16, 3, 3) and batch.windows.shape == (2, 8)
 
 
 def test_rgb_alone_needs_no_keypoints(clip_set: Path) -> None:
@@ -253,7 +266,7 @@ def test_published_keypoints_are_scaled_from_the_configured_frame_size(
     (tmp_path / "k.pkl").write_bytes(pickle.dumps({"c0": clip_keypoints(10, 9)}))
     config = data_config(clip_set, keypoints=str(tmp_path / "k.pkl"), keypoints_frame_size=512)
     reader = ClipReader(config, ClipFormat(8, rgb=False, keypoint_indices=POINTS, grid=256))
-    points = reader.read(Clip("c0", "x", "train", "c0.mp4", 9), ["start"], None).keypoints
+    points = reader.read(Clip("c0", "x", "train", "c0.mp4", 9), ["start"], None).crops()[1]
     assert points is not None
     assert points[0, :, 0, 0].tolist() == [t / 2 for t in range(8)] and (points[..., 1] == 5).all()
 
@@ -294,8 +307,9 @@ def test_too_few_keypoints_are_a_problem_of_the_clip(clip_set: Path, tmp_path: P
     reader = ClipReader(data_config(clip_set, keypoints=str(tmp_path / "k.safetensors")), BOTH)
     sample = reader.read(Clip("c0", "x", "train", "c0.mp4", 9), ["start"], None)
     assert sample.problem == "has 9 frames but keypoints for only 5"
-    assert sample.keypoints is not None
-    assert (sample.keypoints[0, :, 0, 0] / 2).tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    _, keypoints = sample.crops()
+    assert keypoints is not None
+    assert (keypoints[0, :, 0, 0] / 2).tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
 
 
 def test_damaged_video_is_a_problem_of_its_clip_in_the_batch(clip_set: Path, tmp_path: Path) -> None:
@@ -309,7 +323,7 @@ def test_damaged_video_is_a_problem_of_its_clip_in_the_batch(clip_set: Path, tmp
 
 
 def batch_with(*problems: tuple[int, str], error: str | None = None) -> Batch:
-    return Batch([], torch.empty(0), None, None, list(problems), error)
+    return Batch([], torch.empty(0), None, None, torch.empty(0), list(problems), error)
 
 
 def test_damage_log_reports_each_clip_once_and_stops_past_the_share() -> None:
@@ -334,5 +348,7 @@ def test_index_without_frames_takes_lengths_from_video_or_keypoints(clip_set: Pa
     for format in (BOTH, ClipFormat(8, rgb=False, keypoint_indices=POINTS, grid=2 * SIDE)):
         data = dataset(clip_set, "train", ["end"], format, index=str(path))
         (batch,) = list(evaluation_loader(data, 1, 0, False))
-        assert isinstance(batch, Batch) and batch.keypoints is not None
-        assert (batch.keypoints[0, :, 0, 0] / 2).tolist() == list(np.arange(7, 15))
+        assert isinstance(batch, Batch)
+        _, keypoints = batch.crops()
+        assert keypoints is not None
+        assert (keypoints[0, :, 0, 0] / 2).tolist() == list(np.arange(7, 15))

@@ -1,26 +1,30 @@
 """One training step and the prediction of a batch, on a tiny network."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from modeling.augment import central_draw, draw_augmentation
+from benchmarks import plain
+from modeling.augment import central_draw, draw_augmentation, prepare_inputs
 from modeling.config import (
     AugmentConfig,
     InterModalityMixupConfig,
     IntraModalityMixupConfig,
     LabelSmoothingConfig,
     LossConfig,
+    Modality,
     ModelConfig,
+    RuntimeConfig,
     TrainingConfig,
 )
-from modeling.engine import TrainingStep, predict_batch
+from modeling.engine import Predictor, TrainingStep
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
-from modeling.recognizer import Recognizer
+from modeling.recognizer import Recognizer, predictions
 
 MODEL = ModelConfig(
     frames=[16, 8], width=0.01, rgb_size=64, heatmap_size=32, heatmap_grid=32, heatmap_sigma=2.0
@@ -46,7 +50,7 @@ def train_once(model: Recognizer, integrate: bool, epoch: int, epochs: int) -> d
     )
     config = TrainingConfig(epochs=epochs, batch_size=2, learning_rate=0.01)
     objective = Objective(loss, 3, model.gloss_embeddings)
-    step = TrainingStep(model, model, objective, build_optimizer(model, config), config)
+    step = TrainingStep(model, model, objective, build_optimizer(model, config), config, RuntimeConfig())
     draw = draw_augmentation(AugmentConfig(), MODEL, 32, np.random.default_rng(0))
     batch = step.prepare(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3))
     return step(batch, epoch)
@@ -77,11 +81,24 @@ def test_the_last_epoch_runs_at_learning_rate_zero() -> None:
     assert not any(value.requires_grad for value in losses.values())
 
 
+def predict(model: Recognizer, clips: int, windows: Tensor, crops: int = 1) -> dict[str, Tensor]:
+    frames, keypoints = raw_batch(clips)
+    return Predictor(model)(frames.flatten(0, 1), keypoints.flatten(0, 1), windows, crops)
+
+
+def with_statistics(model: Recognizer) -> Recognizer:
+    """Running statistics and scales that folding them into the convolutions could get wrong."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            for tensor in (module.running_mean, module.running_var, module.weight, module.bias):
+                assert tensor is not None
+                torch.nn.init.uniform_(tensor, 0.5, 1.5)
+    return model
+
+
 def test_the_crops_of_a_clip_stay_together() -> None:
-    model = recognizer().eval()
-    frames, keypoints = raw_batch(6)
-    together = predict_batch(model, frames, keypoints, crops=3)
-    apart = predict_batch(model, frames, keypoints)
+    model, windows = recognizer(), torch.arange(6 * 16).view(6, 16)
+    together, apart = predict(model, 6, windows, crops=3), predict(model, 6, windows)
     for name, values in together.items():
         assert values.shape == (2, 3, 3)
         for clip in range(2):
@@ -91,13 +108,69 @@ def test_the_crops_of_a_clip_stay_together() -> None:
 
 def test_prediction_of_a_clip_does_not_depend_on_its_batch() -> None:
     model = recognizer().train()  # prediction itself must switch to evaluation
-    frames, keypoints = raw_batch(3)
     statistics = {name: value.clone() for name, value in model.named_buffers()}
-    together = predict_batch(model, frames, keypoints)
-    alone = predict_batch(model, frames[1:2], keypoints[1:2])
+    together = predict(model, 3, torch.arange(3 * 16).view(3, 16))
+    alone = predict(model, 3, torch.arange(16, 32)[None])
     for name, values in together.items():
         torch.testing.assert_close(values[1:2], alone[name], rtol=0, atol=1e-6)
+    assert model.training
     assert all(torch.equal(value, statistics[name]) for name, value in model.named_buffers())
+
+
+def test_crops_that_share_frames_are_predicted_as_if_alone() -> None:
+    """Windows of a short clip, padded on either side, two of them the same."""
+    model = with_statistics(recognizer())
+    steps = torch.arange(16)
+    windows = torch.stack([steps.clamp(0, 10), (steps - 2).clamp(0, 10), steps.clamp(0, 10), steps + 16])
+    together = predict(model, 2, windows, crops=4)
+    for row in range(4):
+        alone = predict(model, 2, windows[row : row + 1])
+        for name, values in together.items():
+            torch.testing.assert_close(values[0, row], alone[name][0, 0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "frames"),
+    [(["rgb"], [16]), (["keypoint"], [16]), (["rgb", "keypoint"], [16]), (["rgb", "keypoint"], [16, 8])],
+)
+def test_predictor_computes_what_the_plain_definition_computes(
+    modalities: list[Modality], frames: list[int]
+) -> None:
+    torch.manual_seed(0)
+    config = replace(MODEL, modalities=modalities, frames=frames)
+    model = with_statistics(Recognizer(config, 5, 3)).eval()
+    clips, points = raw_batch(2)
+    raw = (clips if "rgb" in modalities else None, points if "keypoint" in modalities else None)
+    inputs = prepare_inputs(*raw, config, [central_draw(config)])
+    with torch.no_grad():
+        wanted = predictions(
+            {name: head(plain.features(model, inputs)) for name, head in model.heads.items()}
+        )
+    found = Predictor(model)(
+        *(None if x is None else x.flatten(0, 1) for x in raw), torch.arange(32).view(2, 16)
+    )
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        torch.testing.assert_close(found[name][:, 0], values, rtol=0, atol=1e-5)
+
+
+def test_bf16_predicts_nearly_the_same() -> None:
+    model, windows = with_statistics(recognizer()), torch.arange(32).view(2, 16)
+    frames, keypoints = (x.flatten(0, 1) for x in raw_batch(2))
+    exact = Predictor(model, RuntimeConfig(precision="fp32"))(frames, keypoints, windows)
+    coarse = Predictor(model, RuntimeConfig(precision="bf16"))(frames, keypoints, windows)
+    for name, values in exact.items():
+        assert coarse[name].dtype == torch.float32 and not torch.equal(coarse[name], values)
+        torch.testing.assert_close(coarse[name], values, rtol=0, atol=0.02)
+
+
+def test_memory_format_does_not_change_the_prediction() -> None:
+    model, windows = with_statistics(recognizer()), torch.arange(32).view(2, 16)
+    frames, keypoints = (x.flatten(0, 1) for x in raw_batch(2))
+    last = Predictor(model)(frames, keypoints, windows)
+    first = Predictor(model, RuntimeConfig(memory_format="contiguous"))(frames, keypoints, windows)
+    for name, values in last.items():
+        torch.testing.assert_close(first[name], values, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("start", [4])

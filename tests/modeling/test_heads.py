@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from modeling.heads import Head, head_streams
+from modeling.heads import Head, head_streams, integrate
 
 
 def test_heads_of_every_model_read_the_specified_streams() -> None:
@@ -57,7 +57,7 @@ def test_integration_moves_weight_and_bias_of_the_main_classifier_only(momentum:
     head = Head(["a"], 3, 4, 2)
     assert head.auxiliary is not None
     before = {name: value.clone() for name, value in head.state_dict().items()}
-    head.integrate(momentum)
+    integrate([head], momentum)
     for name, value in head.state_dict().items():
         wanted = before[name]
         if name.startswith("classifier"):

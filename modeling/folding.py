@@ -1,0 +1,134 @@
+"""A recognizer made ready for prediction: the same function of its inputs with less work, and no way to train it.
+
+BatchNorm goes into the convolution before it, ReLU works in place, and the three 1 x 1 x 1 convolutions that read the
+same map in an Inception block are one. The first convolution sees one frame at a time, so it is computed once for each
+frame, however many clips the frame is in. Up to rounding the numbers stay the same.
+"""
+
+import copy
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modeling.recognizer import Recognizer
+from modeling.s3d import S3D, ConvBNReLU, Mixed, SeparableConv
+
+
+class Windows(NamedTuple):
+    """Clips that share frames.
+
+    frames: [1, C, F, H, W], each frame once. places: int64 [B, T], the frames of each clip.
+    """
+
+    frames: Tensor
+    places: Tensor
+
+
+class FoldedConv(nn.Module):
+    """Convolution with bias, then ReLU. Layers that read the same input become one, channels side by side."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layers: list[ConvBNReLU], dtype: torch.dtype):
+        super().__init__()
+        kernels, biases = [], []
+        for layer in layers:
+            norm = layer.bn
+            assert norm.running_mean is not None and norm.running_var is not None
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            kernels.append(layer.conv.weight * scale[:, None, None, None, None])
+            biases.append(norm.bias - norm.running_mean * scale)
+        self.register_buffer("weight", torch.cat(kernels).to(dtype))
+        self.register_buffer("bias", torch.cat(biases).to(dtype))
+        self.stride, self.padding = layers[0].conv.stride, cast(tuple[int, ...], layers[0].conv.padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if (
+            self.weight.shape[2:].numel() == 1
+        ):  # a matrix product, which torch's convolutions do not always make of it
+            rows = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
+            return rows.relu_().permute(0, 4, 1, 2, 3)
+        return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu_()
+
+
+class FoldedStem(nn.Module):
+    """The first block: `Windows` -> [B, C, T / 2, H / 2, W / 2]."""
+
+    def __init__(self, stem: SeparableConv, dtype: torch.dtype):
+        super().__init__()
+        self.spatial, self.temporal = FoldedConv([stem.spatial], dtype), FoldedConv([stem.temporal], dtype)
+
+    def forward(self, windows: Windows) -> Tensor:
+        frames, places = self.spatial(windows.frames), windows.places
+        if len(places) > 1 or places.shape[1] != frames.shape[2]:  # else the clip is these frames
+            frames = frames.permute(0, 2, 3, 4, 1)[0][places].permute(0, 4, 1, 2, 3)
+        return self.temporal(frames)
+
+
+class FoldedMixed(nn.Module):
+    """Inception block."""
+
+    def __init__(self, block: Mixed, dtype: torch.dtype):
+        super().__init__()
+        first = [cast(ConvBNReLU, cast(nn.Sequential, branch)[0]) for branch in block.branches[:3]]
+        self.points = FoldedConv(first, dtype)
+        self.widths = [layer.conv.out_channels for layer in first]
+        separable = [cast(SeparableConv, cast(nn.Sequential, branch)[1]) for branch in block.branches[1:3]]
+        self.separable = nn.ModuleList(_separable(layer, dtype) for layer in separable)
+        self.pooled = FoldedConv([cast(ConvBNReLU, cast(nn.Sequential, block.branches[3])[1])], dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole, *reduced = self.points(x).split(self.widths, dim=1)
+        parts = [layer(part) for layer, part in zip(self.separable, reduced, strict=True)]
+        return torch.cat([whole, *parts, self.pooled(max_pool_3x3x3(x))], dim=1)
+
+
+def max_pool_3x3x3(x: Tensor) -> Tensor:
+    """Max-pooling with stride 1, padded by 1. On the CPU axis by axis: 6 comparisons a value instead of 26."""
+    if x.device.type != "cpu":
+        return F.max_pool3d(x, 3, 1, 1)
+    for axis in (4, 3, 2):
+        if (size := x.shape[axis]) > 1:
+            pairs = torch.maximum(x.narrow(axis, 0, size - 1), x.narrow(axis, 1, size - 1))
+            x = torch.empty_like(x)
+            x.select(axis, 0).copy_(pairs.select(axis, 0))
+            x.select(axis, size - 1).copy_(pairs.select(axis, size - 2))
+            inner = pairs.narrow(axis, 0, size - 2), pairs.narrow(axis, 1, size - 2)
+            torch.maximum(*inner, out=x.narrow(axis, 1, size - 2))
+    return x
+
+
+def _separable(layer: SeparableConv, dtype: torch.dtype) -> nn.Module:
+    return nn.Sequential(*(FoldedConv([part], dtype) for part in layer.layers))
+
+
+def _fold_layers(module: nn.Module, dtype: torch.dtype) -> None:
+    """Replace the layers within a module."""
+    for name, child in module.named_children():
+        if isinstance(child, ConvBNReLU):
+            setattr(module, name, FoldedConv([child], dtype))
+        elif isinstance(child, SeparableConv):
+            setattr(module, name, _separable(child, dtype))
+        elif isinstance(child, Mixed):
+            setattr(module, name, FoldedMixed(child, dtype))
+        else:
+            _fold_layers(child, dtype)
+
+
+@torch.no_grad()
+def folded(recognizer: Recognizer, dtype: torch.dtype = torch.float32) -> Recognizer:
+    """A copy for prediction, which computes its encoders in `dtype` and reads {stream: `Windows`}.
+
+    Lateral connections and heads share their weights with the original.
+    """
+    shared = {id(tensor): tensor for tensor in [*recognizer.parameters(), *recognizer.buffers()]}
+    network = copy.deepcopy(recognizer, shared).eval()  # copies the modules, not the tensors
+    for encoder in network.vknet.encoders.values():
+        stem, *_ = blocks = cast(S3D, encoder).blocks
+        cast(nn.Sequential, stem)[0] = FoldedStem(cast(SeparableConv, cast(nn.Sequential, stem)[0]), dtype)
+        for block in blocks[1:]:
+            _fold_layers(block, dtype)
+    return network
