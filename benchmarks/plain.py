@@ -20,6 +20,7 @@ from modeling.lateral import LateralExchange
 from modeling.objective import Objective
 from modeling.recognizer import Recognizer
 from modeling.s3d import NUM_BLOCKS, S3D, ConvBNReLU, Mixed, SeparableConv
+from modeling.vknet import VKNet
 
 Targets = list[tuple[Tensor, float]]
 
@@ -88,9 +89,9 @@ def run(layers: Sequence[nn.Module] | nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def features(recognizer: Recognizer, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def network_features(network: VKNet, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """{stream: [B, D]}."""
-    network, maps = recognizer.vknet, dict(inputs)
+    maps = dict(inputs)
     for block in range(NUM_BLOCKS):
         for name, encoder in network.encoders.items():
             maps[name] = run(cast(nn.Sequential, cast(S3D, encoder).blocks[block]), maps[name])
@@ -108,9 +109,8 @@ def features(recognizer: Recognizer, inputs: dict[str, Tensor]) -> dict[str, Ten
 def predict(recognizer: Recognizer, frames: Tensor, keypoints: Tensor) -> Tensor:
     """Reported probabilities [B, N] of the full model, in evaluation mode."""
     recognizer.eval()
-    found = features(
-        recognizer, prepare(frames, keypoints, recognizer.config, central_draw(recognizer.config))
-    )
+    inputs = prepare(frames, keypoints, recognizer.config, central_draw(recognizer.config))
+    found = network_features(recognizer.vknet, inputs)
     logits = {name: cast(Head, head)(found) for name, head in recognizer.heads.items()}
     return torch.stack([x.softmax(1) for name, x in logits.items() if name.startswith("joint")]).mean(0)
 
@@ -134,7 +134,7 @@ class TrainingStep:
         recognizer = self.recognizer.train()
         with torch.no_grad():
             inputs = prepare(frames, keypoints, recognizer.config, draw)
-        found = features(recognizer, inputs)
+        found = network_features(recognizer.vknet, inputs)
         assert recognizer.gloss_embeddings is not None and self.objective.soft_labels is not None
         total = torch.zeros((), device=labels.device)
         for module in recognizer.heads.values():

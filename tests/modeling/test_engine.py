@@ -144,7 +144,7 @@ def test_predictor_computes_what_the_plain_definition_computes(
     inputs = prepare_inputs(*raw, config, [central_draw(config)])
     with torch.no_grad():
         wanted = predictions(
-            {name: head(plain.features(model, inputs)) for name, head in model.heads.items()}
+            {name: head(plain.network_features(model.vknet, inputs)) for name, head in model.heads.items()}
         )
     found = Predictor(model)(
         *(None if x is None else x.flatten(0, 1) for x in raw), torch.arange(32).view(2, 16)

@@ -1,0 +1,264 @@
+"""Ours against the yardstick, on this machine: time and memory, side by side.
+
+    python -m benchmarks [--quick] [--only NAME ...] [--out benchmarks/results.json]
+
+Every pair takes turns in two processes; a figure is the median of at least five turns (--quick: two). Prints a table
+and writes it, with the spread, as JSON. See docs/performance.md. Runs on a GPU where there is one, with bf16 and
+torch.compile, and without them where the processor has no bf16 units.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import plain
+from benchmarks.contest import Measured, compete
+from benchmarks.contestants import JOINTS, write_clips
+from modeling.config import RuntimeConfig
+from modeling.engine import arithmetic
+from modeling.vknet import VKNet
+from utils.files import write_json
+
+ROUNDS, QUICK_ROUNDS = 5, 2
+WORKERS, STORED_CLIPS = 8, 20_000
+
+
+@dataclass
+class Row:
+    """One line of the table. ratio: how many times better `ours` is than `baseline`; the two are medians."""
+
+    name: str
+    unit: str
+    ours: float
+    baseline: float | None = None
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None  # of ours, smallest and largest
+    memory: tuple[float, float] | None = None  # ours and baseline, MiB
+    wanted: str = ""
+
+    def line(self) -> str:
+        other = "" if self.baseline is None else f"{self.baseline:10.3f}"
+        ratio = "" if self.ratio is None else f"{self.ratio:7.2f}x"
+        memory = "" if self.memory is None else f"{self.memory[0]:8.0f} {self.memory[1]:8.0f} MiB"
+        return (
+            f"{self.name:44}{self.ours:10.3f}{other:>11} {self.unit:4}{ratio:>9}  {memory:22} {self.wanted}"
+        )
+
+
+def against(name: str, ours: Measured, other: Measured, wanted: str, extra: bool = False) -> Row:
+    """extra: compare the memory that a turn takes, else all that the process holds."""
+    memory = (ours.extra, other.extra) if extra else (ours.peak, other.peak)
+    ratio = other.median / ours.median
+    return Row(name, "s", ours.median, other.median, ratio, ours.spread, memory, wanted)
+
+
+def pair(function: str, rounds: int, ours: dict[str, Any], other: dict[str, Any]) -> list[Measured]:
+    return compete([(function, {"ours": True, **ours}), (function, {"ours": False, **other})], rounds)
+
+
+def heatmaps(rounds: int) -> Iterator[Row]:
+    ours, other = pair("heatmaps", 4 * rounds, {}, {})
+    yield against("heatmaps, 64 + 32 frames", ours, other, "60x", extra=True)
+
+
+def inter_modality(rounds: int) -> Iterator[Row]:
+    for batch, wanted in ((4, "12x, memory 1/3"), (32, "40x, memory 1/20")):
+        ours, other = pair("inter_modality", rounds, {"batch": batch}, {"batch": batch})
+        yield against(f"inter-modality loss of a head, batch {batch}", ours, other, wanted, extra=True)
+
+
+def precisions() -> list[str]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ["fp32", "bf16"] if arithmetic(RuntimeConfig(), device) is torch.bfloat16 else ["fp32"]
+
+
+def variants() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What ours is run as: precisions, and compiled on a GPU."""
+    for precision in precisions():
+        for compile in (False, True) if torch.cuda.is_available() else (False,):
+            yield (
+                f"{precision}{', compiled' if compile else ''}",
+                {"precision": precision, "compile": compile},
+            )
+
+
+def evaluation(rounds: int) -> Iterator[Row]:
+    for label, options in variants():
+        ours, other = pair("evaluation", rounds, options, {})
+        yield against(
+            f"evaluation of a clip, {label}", ours, other, {"fp32": "4x", "bf16": "10x"}.get(label, "")
+        )
+
+
+def crops(rounds: int) -> Iterator[Row]:
+    for frames in (40, 64, 80):
+        entries = [("evaluation", {"ours": True, "crops": count, "frames": frames}) for count in (3, 1)]
+        three, one = compete(entries, rounds)
+        times, memory = three.median / one.median, (three.peak, one.peak)
+        name, wanted = f"3 crops against 1, clip of {frames} frames", "at most 2.6x the time"
+        yield Row(name, "s", three.median, one.median, times, three.spread, memory, wanted)
+
+
+def training(rounds: int) -> Iterator[Row]:
+    batches = (1, 2, 4, 8) if torch.cuda.is_available() else (1, 2)
+    for batch in batches:
+        for label, options in variants():
+            ours, other = pair("training", rounds, {"batch": batch, **options}, {"batch": batch})
+            wanted = {"fp32": "2.2x, memory 0.6x", "bf16": "5x, memory 0.6x"}.get(label, "")
+            yield against(f"training step, batch {batch}, {label}", ours, other, wanted)
+
+
+def encoder_operations() -> int:
+    """Multiplications and additions of the encoders and lateral connections, forward, for one clip."""
+    with torch.device("meta"):
+        network = VKNet({"rgb": 3, "keypoint": JOINTS}, [64, 32])
+        shapes = {"rgb": (3, 224), "keypoint": (JOINTS, 112)}
+        inputs = {
+            f"{name}{length}": torch.empty(1, channels, length, side, side)
+            for name, (channels, side) in shapes.items()
+            for length in (64, 32)
+        }
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            plain.network_features(network, inputs)
+    return counter.get_total_flops()
+
+
+def floor(rounds: int) -> Iterator[Row]:
+    for precision in precisions():
+        entries = [
+            ("evaluation", {"ours": True, "precision": precision}),
+            ("matrix_product", {"precision": precision}),
+        ]
+        ours, product = compete(entries, rounds)
+        rate = 10 * 2 * 2048**3 / product.median
+        least = encoder_operations() / rate
+        name = f"floor of the encoders, {precision}, {rate / 1e9:.0f} GFLOP/s"
+        wanted = "0.35x" if precision == "bf16" else ""
+        yield Row(name, "s", ours.median, least, least / ours.median, ours.spread, None, wanted)
+
+
+def loading(rounds: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_clips(Path(folder), 24)
+        entries = [
+            ("decoding", {"folder": folder}),
+            *(("loading", {"folder": folder, "workers": n}) for n in (1, 2)),
+        ]
+        bare, one, two = compete(entries, rounds)
+    times = one.median / bare.median
+    name, wanted = "loader, one worker, against PyAV alone", "at most 1.15x the time"
+    yield Row(name, "s", one.median, bare.median, times, one.spread, None, wanted)
+    name, ratio = "loader, two workers against one", one.median / two.median
+    yield Row(name, "s", two.median, one.median, ratio, two.spread, None, "1.8x")
+
+
+def workers_memory(rounds: int) -> Iterator[Row]:
+    """How much anonymous memory each of many loading processes gains while all keypoints are read once."""
+    from dataset.annotations import Clip
+    from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
+    from dataset.config import DataConfig
+    from dataset.keypoints import write_keypoints
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, rng = Path(folder) / "keypoints.safetensors", np.random.default_rng(0)
+        names = [f"clip{i}" for i in range(STORED_CLIPS)]
+        points = {name: rng.random((60, 133, 3), dtype=np.float32) for name in names}
+        write_keypoints(path, points, dict.fromkeys(names, (256, 256)), "random", "1")
+        del points
+        reader = ClipReader(
+            DataConfig(index="", keypoints=str(path)), ClipFormat(64, False, list(range(63)), 256)
+        )
+        dataset = ClipDataset(
+            [Clip(name, "g", "test", name, 60) for name in names], ["g"], reader, ["central"]
+        )
+        batches = iter(evaluation_loader(dataset, 16, WORKERS, pin=False))
+        next(batches)
+        workers = [Path(f"/proc/{pid}/smaps_rollup") for pid in _children()]
+        before = [_anonymous(path) for path in workers]
+        for number, _ in enumerate(batches):
+            if number == STORED_CLIPS // 16 - 4 * WORKERS:
+                break
+        growth = [_anonymous(path) - start for path, start in zip(workers, before, strict=True)]
+    name = f"memory gained by each of {WORKERS} workers, {STORED_CLIPS} clips"
+    yield Row(name, "MiB", max(growth), wanted="less than 100 MB")
+
+
+def _children() -> list[int]:
+    return [int(x) for x in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def _anonymous(path: Path) -> float:
+    lines = dict(line.split(":") for line in path.read_text().splitlines()[1:])
+    return int(lines["Anonymous"].split()[0]) / 1024
+
+
+def starting(rounds: int) -> Iterator[Row]:
+    wrong = ["--config", "configs/rgb_frame64.yaml", "training.epoch=1"]
+    for name, arguments in (("training.py --help", ["--help"]), ("a configuration error", wrong)):
+        seconds = []
+        for _ in range(rounds + 1):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "training.py", *arguments], capture_output=True)
+            seconds.append(time.perf_counter() - started)
+        measured = Measured(seconds[1:])
+        yield Row(
+            name, "s", measured.median, spread=(min(seconds[1:]), max(seconds[1:])), wanted="less than 1 s"
+        )
+
+
+BENCHMARKS = {
+    "heatmaps": heatmaps,
+    "inter_modality": inter_modality,
+    "evaluation": evaluation,
+    "crops": crops,
+    "training": training,
+    "floor": floor,
+    "loading": loading,
+    "workers_memory": workers_memory,
+    "starting": starting,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} turns each")
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
+    arguments = parser.parse_args()
+    rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {device}, torch {torch.__version__}"
+    print(machine)
+    print(f"{'':44}{'ours':>10}{'baseline':>11} {'':4}{'ratio':>9}  memory: ours, baseline   wanted")
+    content = {"machine": machine, "rounds": rounds, "rows": {}}
+    if arguments.out.is_file() and set(arguments.only) != set(BENCHMARKS):
+        earlier = json.loads(arguments.out.read_text())
+        content["rows"] = earlier["rows"] if earlier["machine"] == machine else {}
+    for name in arguments.only:
+        rows = []
+        for row in BENCHMARKS[name](rounds):
+            print(row.line(), flush=True)
+            rows.append(vars(row))
+        content["rows"][name] = rows
+        write_json(arguments.out, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Contestants side by side: each in a process of its own, taking turns, so that a noisy machine disturbs all alike."""
+
+import gc
+import importlib
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+Entry = tuple[str, dict[str, Any]]  # name of a function of `benchmarks.contestants`, and its arguments
+
+
+@dataclass
+class Measured:
+    """seconds: of each counted turn. start, peak: memory in MiB before the first turn and at most."""
+
+    seconds: list[float] = field(default_factory=list)
+    start: float = 0.0
+    peak: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return min(self.seconds), max(self.seconds)
+
+    @property
+    def extra(self) -> float:
+        """Memory that a turn takes above what was there, MiB."""
+        return self.peak - self.start
+
+
+def compete(entries: Sequence[Entry], rounds: int) -> list[Measured]:
+    """Build all contestants, give each a turn to warm up, then `rounds` counted turns in alternation."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for entry in entries:
+        ours, theirs = context.Pipe()
+        processes.append(context.Process(target=_serve, args=(theirs, entry), daemon=True))
+        processes[-1].start()
+        theirs.close()
+        ours.recv()  # built
+        pipes.append(ours)
+    results = [Measured() for _ in entries]
+    for turn in range(rounds + 1):
+        for pipe, result in zip(pipes, results, strict=True):
+            pipe.send(True)
+            seconds, result.start, result.peak = pipe.recv()
+            if turn > 0:
+                result.seconds.append(seconds)
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(False)
+        process.join()
+    return results
+
+
+def _serve(pipe: Connection, entry: Entry) -> None:
+    name, arguments = entry
+    turn: Callable[[], object] = getattr(importlib.import_module("benchmarks.contestants"), name)(**arguments)
+    import torch
+
+    gc.collect()
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        start = torch.cuda.memory_allocated() / 2**20
+    else:
+        start = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    pipe.send(True)
+    while pipe.recv():
+        started = time.perf_counter()
+        turn()
+        if cuda:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - started
+        peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else _status("VmHWM")
+        pipe.send((seconds, start, peak))
+    os._exit(0)  # nothing to save, and taking down thread pools can hang
+
+
+def _status(name: str) -> float:
+    """A line of /proc/self/status, MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

@@ -1,0 +1,205 @@
+"""What is compared: each function builds one contestant and gives back its turn, a function without arguments.
+
+Clips, keypoints and word vectors are random: the cost does not depend on them. `ours` is what the entry points run;
+the other is `benchmarks.plain`.
+"""
+
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks import plain
+from configs.build import build_recognizer
+from configs.schema import Config
+from dataset.annotations import Clip
+from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
+from dataset.config import DataConfig
+from dataset.sampling import CROPS, evaluation_indices
+from modeling.augment import draw_augmentation
+from modeling.config import RuntimeConfig
+from modeling.engine import Predictor, TrainingStep
+from modeling.heatmaps import Box, render_heatmaps
+from modeling.losses import inter_modality_loss
+from modeling.objective import Objective
+from modeling.optimizer import build_optimizer
+from modeling.recognizer import Recognizer
+from utils.config import load_config
+from utils.distributed import choose_device
+
+Turn = Callable[[], object]
+CONFIG = Path("configs/nla_slr_wlasl_2000.yaml")
+GLOSSES, JOINTS, EMBEDDING = 2000, 63, 300
+
+
+def _device(ours: bool) -> torch.device:
+    """Ours sets up the processor as every entry point does."""
+    return choose_device("auto") if ours else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _random(device: torch.device, *shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def heatmaps(ours: bool) -> Turn:
+    """64 and 32 frames of 63 keypoints, cropped on a grid of 256 and resized to 112."""
+    device = _device(ours)
+    keypoints = 256 * torch.rand(1, 64, JOINTS, 3, generator=torch.Generator().manual_seed(0)).to(device)
+    box = Box(20, 30, 200, 190)
+
+    def render() -> list[Tensor]:
+        if ours:
+            maps = render_heatmaps(keypoints, 112, boxes=[box])
+            return [maps, maps[:, :, 16:48]]
+        return [plain.dense_heatmaps(x, 112, 256, 8.0, box) for x in (keypoints, keypoints[:, 16:48])]
+
+    return render
+
+
+def inter_modality(ours: bool, batch: int) -> Turn:
+    """The loss of the head that reads all four streams, forward and backward."""
+    device, size = _device(ours), 4096
+    feature = _random(device, batch, size).requires_grad_()
+    embeddings = _random(device, GLOSSES, EMBEDDING)
+    mapper = _random(device, size, EMBEDDING, scale=0.01).requires_grad_()
+    auxiliary = _random(device, GLOSSES, size, scale=0.01).requires_grad_()
+    labels = torch.arange(batch, device=device)
+    everything = torch.arange(GLOSSES, device=device).expand(batch, -1)
+
+    def step() -> None:
+        if ours:
+            clip, gloss = feature @ auxiliary.T, embeddings @ (auxiliary @ mapper).T
+            loss = inter_modality_loss(clip, gloss, [(labels, 1.0)])
+        else:
+            logits = F.linear(feature[:, None] + F.linear(embeddings, mapper)[None], auxiliary)
+            loss = plain.dense_inter_modality(logits, [(labels, 1.0)], everything)
+        loss.backward()
+        feature.grad = mapper.grad = auxiliary.grad = None
+
+    return step
+
+
+def _full_model(device: torch.device, channels_last: bool) -> tuple[Config, Recognizer, Objective]:
+    config = load_config(Config, CONFIG)
+    embeddings = _random(torch.device("cpu"), GLOSSES, EMBEDDING)
+    recognizer = build_recognizer(config, GLOSSES, embeddings)
+    memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
+    recognizer.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
+    return config, recognizer, Objective(config.loss, GLOSSES, embeddings).to(device)
+
+
+def _clips(device: torch.device, config: Config, batch: int, frames: int) -> tuple[Tensor, Tensor]:
+    rng, size = np.random.default_rng(0), config.data.frame_size
+    video = rng.integers(0, 256, (batch, frames, size, size, 3), dtype=np.uint8)
+    points = rng.uniform(0, 256, (batch, frames, JOINTS, 3)).astype(np.float32)
+    return torch.from_numpy(video).to(device), torch.from_numpy(points).to(device)
+
+
+def evaluation(
+    ours: bool, precision: str = "fp32", crops: int = 1, frames: int = 64, compile: bool = False
+) -> Turn:
+    """Probabilities of one clip from decoded frames."""
+    device = _device(ours)
+    config, recognizer, _ = _full_model(device, ours)
+    video, points = _clips(device, config, 1, frames)
+    if not ours:
+        return lambda: plain.predict(recognizer, video, points)
+    predict = Predictor(recognizer, RuntimeConfig(precision=precision, compile=compile))  # type: ignore[arg-type]
+    chosen = ["central"] if crops == 1 else list(CROPS)
+    indices = np.stack([evaluation_indices(frames, 64, crop) for crop in chosen])  # type: ignore[arg-type]
+    windows = torch.from_numpy(indices).to(device)
+    used, windows = torch.unique(windows, return_inverse=True)
+    return lambda: predict(video[0, used], points[0, used], windows, crops)
+
+
+def training(ours: bool, batch: int, precision: str = "fp32", compile: bool = False) -> Turn:
+    """One optimiser step of the full method, from decoded frames; colour jitter and mixing of clips are left out."""
+    device = _device(ours)
+    config, recognizer, objective = _full_model(device, ours)
+    video, points = _clips(device, config, batch, 64)
+    labels = torch.arange(batch, device=device)
+    settings = replace(config.training, batch_size=batch)
+    augment = replace(config.augment, color_jitter=replace(config.augment.color_jitter, probability=0.0))
+    draw = draw_augmentation(augment, config.model, config.data.frame_size, np.random.default_rng(0))
+    if not ours:
+        yardstick = plain.TrainingStep(recognizer, objective, settings)
+        return lambda: yardstick(video, points, labels, draw)
+    objective.config = replace(
+        objective.config, intra_modality_mixup=replace(objective.config.intra_modality_mixup, probability=0.0)
+    )
+    runtime = RuntimeConfig(precision=precision, compile=compile)  # type: ignore[arg-type]
+    if compile:
+        recognizer.compile()
+    step = TrainingStep(
+        recognizer, recognizer, objective, build_optimizer(recognizer, settings), settings, runtime
+    )
+    rng = np.random.default_rng(0)
+    return lambda: step(step.prepare(video, points, labels, [draw], rng), epoch=0)
+
+
+def matrix_product(precision: str) -> Turn:
+    """2048^3 multiplications and additions, ten times: what the machine can do."""
+    device = _device(True)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = (_random(device, 2048, 2048).to(dtype) for _ in range(2))
+    return lambda: [left @ right for _ in range(10)]
+
+
+def write_clips(folder: Path, clips: int, frames: int = 64, side: int = 256) -> None:
+    """A zip of videos: noise that moves, so that they decode like real ones."""
+    rng = np.random.default_rng(0)
+    texture = F.interpolate(
+        torch.from_numpy(rng.random((1, 3, 40, 40))), (2 * side, 2 * side), mode="bicubic"
+    )
+    picture = texture[0].clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+    with zipfile.ZipFile(folder / "clips.zip", "w") as archive:
+        for clip in range(clips):
+            buffer = io.BytesIO()
+            with av.open(buffer, "w", format="mp4") as container:
+                stream = container.add_stream("libx264", rate=25)
+                stream.width = stream.height = side
+                stream.pix_fmt = "yuv420p"
+                for t in range(frames):
+                    part = np.ascontiguousarray(picture[clip + 3 * t :, 2 * t :][:side, :side])
+                    for packet in stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")):
+                        container.mux(packet)
+                for packet in stream.encode():
+                    container.mux(packet)
+            archive.writestr(f"{clip}.mp4", buffer.getvalue())
+
+
+def decoding(folder: str) -> Turn:
+    """All frames of all clips with PyAV alone, in this process."""
+    with zipfile.ZipFile(Path(folder) / "clips.zip") as archive:
+        contents = [archive.read(name) for name in archive.namelist()]
+
+    def decode() -> None:
+        for content in contents:
+            with av.open(io.BytesIO(content)) as container:
+                container.streams.video[0].thread_count = 1
+                np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+    return decode
+
+
+def loading(folder: str, workers: int) -> Turn:
+    """The same clips through the loader; the workers are there before the clock starts."""
+    torch.set_num_threads(1)
+    reader = ClipReader(
+        DataConfig(index="", videos=f"{folder}/clips.zip"),
+        ClipFormat(64, rgb=True, keypoint_indices=None, grid=256),
+    )
+    names = sorted(reader.source.names() if reader.source else [])
+    clips = [Clip(name, "gloss", "test", name, 64) for name in names]
+    dataset = ClipDataset(clips, ["gloss"], reader, ["central"])
+    loader = evaluation_loader(dataset, 1, workers, pin=False)
+    for _ in loader:
+        pass
+    return lambda: sum(1 for _ in loader)
