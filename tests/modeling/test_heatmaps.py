@@ -5,20 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional as F
 
+from benchmarks.plain import dense_heatmaps
 from modeling.heatmaps import Box, render_heatmaps
-
-
-def dense_heatmaps(keypoints: Tensor, size: int, grid: int, sigma: float, box: Box) -> Tensor:
-    """[B, T, J, 3] -> [B, J, T, size, size]."""
-    axis = torch.arange(grid, dtype=keypoints.dtype)
-    x, y = keypoints[..., 0, None, None], keypoints[..., 1, None, None]  # [B, T, J, 1, 1]
-    maps = torch.exp(-((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * sigma**2))
-    top, left, height, width = box
-    crop = maps[..., top : top + height, left : left + width].flatten(0, 1)  # [B*T, J, height, width]
-    resized = F.interpolate(crop, (size, size), mode="bilinear", align_corners=False, antialias=False)
-    return resized.unflatten(0, keypoints.shape[:2]).transpose(1, 2)
 
 
 def random_keypoints(seed: int, grid: int) -> Tensor:
