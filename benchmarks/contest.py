@@ -3,7 +3,6 @@
 import gc
 import importlib
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -41,24 +40,26 @@ def compete(entries: Sequence[Entry], rounds: int) -> list[Measured]:
     """Build all contestants, give each a turn to warm up, then `rounds` counted turns in alternation."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
-    for entry in entries:
-        ours, theirs = context.Pipe()
-        processes.append(context.Process(target=_serve, args=(theirs, entry), daemon=True))
-        processes[-1].start()
-        theirs.close()
-        ours.recv()  # built
-        pipes.append(ours)
-    results = [Measured() for _ in entries]
-    for turn in range(rounds + 1):
-        for pipe, result in zip(pipes, results, strict=True):
-            pipe.send(True)
-            seconds, result.start, result.peak = pipe.recv()
-            if turn > 0:
-                result.seconds.append(seconds)
-    for pipe, process in zip(pipes, processes, strict=True):
-        pipe.send(False)
-        process.join()
-    return results
+    try:
+        for entry in entries:
+            ours, theirs = context.Pipe()
+            processes.append(context.Process(target=_serve, args=(theirs, entry)))
+            processes[-1].start()
+            theirs.close()
+            ours.recv()  # built
+            pipes.append(ours)
+        results = [Measured() for _ in entries]
+        for turn in range(rounds + 1):
+            for pipe, result in zip(pipes, results, strict=True):
+                pipe.send(True)
+                seconds, result.start, result.peak = pipe.recv()
+                if turn > 0:
+                    result.seconds.append(seconds)
+        return results
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def _serve(pipe: Connection, entry: Entry) -> None:
@@ -76,7 +77,8 @@ def _serve(pipe: Connection, entry: Entry) -> None:
         start = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     pipe.send(True)
-    while pipe.recv():
+    while True:
+        pipe.recv()
         started = time.perf_counter()
         turn()
         if cuda:
@@ -84,7 +86,6 @@ def _serve(pipe: Connection, entry: Entry) -> None:
         seconds = time.perf_counter() - started
         peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else _status("VmHWM")
         pipe.send((seconds, start, peak))
-    os._exit(0)  # nothing to save, and taking down thread pools can hang
 
 
 def _status(name: str) -> float:

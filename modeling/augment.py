@@ -6,6 +6,7 @@ generator; applying a draw is deterministic. Specification section 2.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
 
 from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixupConfig, ModelConfig
-from modeling.heatmaps import Box, render_heatmaps
+from modeling.heatmaps import Box, Profiles, heatmap_profiles
 from modeling.objective import MixedLabels
+
+Inputs = dict[str, Any]  # of the network, by stream: tensors, heatmaps possibly `Profiles`
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def prepare_inputs(
     model: ModelConfig,
     draws: list[Draw],
     dtype: torch.dtype = torch.float32,
-) -> dict[str, Tensor]:
+    profiles: bool = False,
+) -> Inputs:
     """Network inputs of every stream from raw clips.
 
     Args:
@@ -146,11 +150,12 @@ def prepare_inputs(
         model: says which streams, at which sizes.
         draws: one for the whole batch, or one a clip.
         dtype: of the result.
+        profiles: leave heatmaps as their profiles.
 
     Returns:
         {stream: [B, 3 or J, T, size, size]}, values in [-1, 1].
     """
-    inputs: dict[str, Tensor] = {}
+    inputs: Inputs = {}
     if "rgb" in model.modalities:
         assert frames is not None
         parts = frames.split(1) if len(draws) > 1 else [frames]
@@ -166,38 +171,45 @@ def prepare_inputs(
             for draw in draws
         ]
         size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
-        maps = render_heatmaps(keypoints.to(dtype), size, grid, sigma, boxes, low=-1.0, high=1.0)
-        inputs[f"keypoint{model.frames[0]}"] = maps
-        for length in model.frames[1:]:
-            parts = maps.split(1) if len(draws) > 1 else [maps]
-            shorter = [
-                part[:, :, _window(model, draw, length)] for part, draw in zip(parts, draws, strict=True)
-            ]
-            inputs[f"keypoint{length}"] = torch.cat(shorter) if len(shorter) > 1 else shorter[0]
+        whole = heatmap_profiles(keypoints.to(dtype), size, grid, sigma, boxes, low=-1.0, high=1.0)
+        for length in model.frames:
+            part = whole.at(_window(model, draws[0], length))
+            if len(draws) > 1:
+                rows, columns = (
+                    torch.cat([x[i : i + 1, :, _window(model, draw, length)] for i, draw in enumerate(draws)])
+                    for x in (whole.rows, whole.columns)
+                )
+                part = Profiles(rows, columns, whole.low)
+            inputs[f"keypoint{length}"] = part if profiles else part.maps()
     return inputs
 
 
-def prepare_frames(frames: Tensor | None, keypoints: Tensor | None, model: ModelConfig) -> dict[str, Tensor]:
+def prepare_frames(
+    frames: Tensor | None, keypoints: Tensor | None, model: ModelConfig, profiles: bool = False
+) -> Inputs:
     """Frames as the streams of each modality read them, without augmentation.
 
     Args:
         frames: uint8 RGB [F, H, W, 3]; None for a model without RGB streams.
         keypoints: float [F, J, 3], x and y in pixels of the heatmap grid; None without keypoint streams.
 
+        profiles: leave heatmaps as their profiles.
+
     Returns:
         {modality: [1, 3 or J, F, size, size]}, values in [-1, 1], channels last in memory.
     """
-    maps: dict[str, Tensor] = {}
+    maps: Inputs = {}
     if frames is not None:
         video = frames.permute(0, 3, 1, 2)[None].float().div_(255)
         maps["rgb"] = _rgb_input(video, model.rgb_size, None, None)
     if keypoints is not None:
         size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
-        maps["keypoint"] = render_heatmaps(keypoints[None].float(), size, grid, sigma, low=-1.0, high=1.0)
+        heatmaps = heatmap_profiles(keypoints[None].float(), size, grid, sigma, low=-1.0, high=1.0)
+        maps["keypoint"] = heatmaps if profiles else heatmaps.maps()
     return maps
 
 
-def visible_inputs(inputs: dict[str, Tensor], model: ModelConfig) -> tuple[Tensor | None, Tensor | None]:
+def visible_inputs(inputs: Inputs, model: ModelConfig) -> tuple[Tensor | None, Tensor | None]:
     """What `prepare_inputs` made, as pictures of the longest clips.
 
     Returns:
@@ -205,6 +217,8 @@ def visible_inputs(inputs: dict[str, Tensor], model: ModelConfig) -> tuple[Tenso
         CPU; None for a modality that the model does not read.
     """
     frames, heatmaps = inputs.get(f"rgb{model.frames[0]}"), inputs.get(f"keypoint{model.frames[0]}")
+    if isinstance(heatmaps, Profiles):
+        heatmaps = heatmaps.maps()
     if frames is not None:
         bgr = frames.permute(0, 2, 3, 4, 1).add(1).mul(127.5)  # [B, T, size, size, 3]
         frames = bgr.flip(4).round().clamp(0, 255).to("cpu", torch.uint8)
@@ -214,12 +228,12 @@ def visible_inputs(inputs: dict[str, Tensor], model: ModelConfig) -> tuple[Tenso
 
 
 def mix_clips(
-    inputs: dict[str, Tensor],
+    inputs: Inputs,
     labels: Tensor,
     config: IntraModalityMixupConfig,
     rng: np.random.Generator,
     part: int = 0,
-) -> tuple[dict[str, Tensor], Tensor | MixedLabels]:
+) -> tuple[Inputs, Tensor | MixedLabels]:
     """Intra-modality mixup: with `config.probability` every clip is blended with another of its group.
 
     One lambda and one permutation for all streams. `config.group_size` clips that follow one another form a group,
@@ -238,11 +252,16 @@ def mix_clips(
     share = float(rng.beta(config.alpha, config.alpha))
     count = len(labels)
     orders = [group_permutation(count, config.group_size, rng) for _ in range(part + 1)]
-    mixed = {name: torch.empty_like(x) for name, x in inputs.items()}
+    others = orders[part].to(labels.device)
+    mixed: Inputs = {}
     for name, x in inputs.items():
+        if isinstance(x, Profiles):
+            mixed[name] = x.mixed(others, share)
+            continue
+        mixed[name] = result = torch.empty_like(x)
         for clip, other in enumerate(orders[part].tolist()):
-            torch.lerp(x[other], x[clip], share, out=mixed[name][clip])
-    return mixed, MixedLabels(labels, labels[orders[part].to(labels.device)], share)
+            torch.lerp(x[other], x[clip], share, out=result[clip])
+    return mixed, MixedLabels(labels, labels[others], share)
 
 
 def group_permutation(count: int, group_size: int, rng: np.random.Generator) -> Tensor:

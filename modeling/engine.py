@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modeling.augment import Draw, central_draw, mix_clips, prepare_frames, prepare_inputs
+from modeling.augment import Draw, Inputs, central_draw, mix_clips, prepare_frames, prepare_inputs
 from modeling.config import RuntimeConfig, TrainingConfig
 from modeling.folding import Windows, folded
+from modeling.heatmaps import Profiles
 from modeling.losses import integration_momentum, inter_modality_weight
 from modeling.objective import MixedLabels, Objective
 from modeling.optimizer import learning_rate
@@ -33,15 +34,33 @@ def arithmetic(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     return dtype
 
 
-def memory_format(runtime: RuntimeConfig) -> torch.memory_format:
-    """channels_last_3d is the one in which 3D convolutions and pooling are fastest."""
-    return torch.channels_last_3d if runtime.memory_format == "channels_last" else torch.contiguous_format
+class Arithmetic:
+    """How the encoders of a model compute on a device.
+
+    dtype: see `arithmetic`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; on
+    small maps and on GPUs a convolution of the heatmaps is faster.
+    """
+
+    def __init__(self, runtime: RuntimeConfig, recognizer: Recognizer):
+        device = next(recognizer.parameters()).device
+        last = runtime.memory_format == "channels_last"
+        self.format = torch.channels_last_3d if last else torch.contiguous_format
+        self.dtype = arithmetic(runtime, device)
+        large = recognizer.config.heatmap_size >= 64
+        self.profiles = large and device.type == "cpu" and self.dtype is torch.float32 and not runtime.compile
+
+    def cast(self, inputs: Inputs) -> Inputs:
+        """Inputs in the type and memory format in which the encoders read them."""
+        return {
+            name: x if isinstance(x, Profiles) else x.to(self.dtype, memory_format=self.format)
+            for name, x in inputs.items()
+        }
 
 
 class Prepared(NamedTuple):
     """A batch as the network reads it: {stream: [B, C, T, H, W] in [-1, 1]}, and labels int64 [B] or mixed ones."""
 
-    inputs: dict[str, Tensor]
+    inputs: Inputs
     labels: Tensor | MixedLabels
 
 
@@ -68,8 +87,7 @@ class TrainingStep:
     ):
         self.recognizer, self.parallel, self.objective = recognizer, parallel, objective
         self.optimizer, self.config = optimizer, config
-        self.format = memory_format(runtime)
-        self.dtype = arithmetic(runtime, next(recognizer.parameters()).device)
+        self.arithmetic = Arithmetic(runtime, recognizer)
 
     def prepare(
         self,
@@ -90,7 +108,7 @@ class TrainingStep:
         """
         config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
         with torch.no_grad():
-            inputs = prepare_inputs(frames, keypoints, config, draws)
+            inputs = prepare_inputs(frames, keypoints, config, draws, profiles=self.arithmetic.profiles)
             return Prepared(*mix_clips(inputs, labels, mixup, mixup_rng, part))
 
     def schedule(self, epoch: int) -> dict[str, float]:
@@ -115,8 +133,7 @@ class TrainingStep:
             group["lr"] = schedule["learning_rate"]
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
         auxiliary = self.objective.config.inter_modality_mixup.enabled
-        inputs = {name: x.to(self.dtype, memory_format=self.format) for name, x in batch.inputs.items()}
-        output = self.parallel(inputs, auxiliary=auxiliary)
+        output = self.parallel(self.arithmetic.cast(batch.inputs), auxiliary=auxiliary)
         total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
         total.backward()
         self.optimizer.step()
@@ -141,11 +158,9 @@ class Predictor:
     def __init__(self, recognizer: Recognizer, runtime: RuntimeConfig | None = None):
         runtime = runtime or RuntimeConfig()
         self.config = recognizer.config
-        self.format, self.dtype = (
-            memory_format(runtime),
-            arithmetic(runtime, next(recognizer.parameters()).device),
-        )
-        self.network = folded(recognizer, self.dtype).to(memory_format=self.format)  # type: ignore[call-overload]
+        self.arithmetic = Arithmetic(runtime, recognizer)
+        self.network = folded(recognizer, self.arithmetic.dtype)
+        self.network.to(memory_format=self.arithmetic.format)  # type: ignore[call-overload]
         if runtime.compile:
             self.network.compile()
 
@@ -165,16 +180,17 @@ class Predictor:
         Returns:
             {head or ensemble: [B, crops, N]}, rows summing to 1; a clip's prediction is the mean over its crops.
         """
-        maps = prepare_frames(frames, keypoints, self.config)
-        maps = {name: x.to(self.dtype, memory_format=self.format) for name, x in maps.items()}
+        maps = prepare_frames(frames, keypoints, self.config, self.arithmetic.profiles)
         windows, whose = torch.unique(windows, dim=0, return_inverse=True)
         start = central_draw(self.config).short_start
         inputs = {}
         for length in self.config.frames:
             first = 0 if length == self.config.frames[0] else start
             used, places = torch.unique(windows[:, first : first + length], return_inverse=True)
-            for modality, x in maps.items():
-                chosen = x if len(used) == x.shape[2] else x[:, :, used].contiguous(memory_format=self.format)
-                inputs[f"{modality}{length}"] = Windows(chosen, places)
+            chosen = {
+                name: x.at(used) if isinstance(x, Profiles) else x[:, :, used] for name, x in maps.items()
+            }
+            for modality, x in self.arithmetic.cast(chosen).items():
+                inputs[f"{modality}{length}"] = Windows(x, places)
         output = predictions(self.network(inputs).logits)
         return {name: values[whose].unflatten(0, (-1, crops)) for name, values in output.items()}

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modeling.heatmaps import Profiles
+from modeling.profile_convolution import convolve_profiles
 from modeling.recognizer import Recognizer
 from modeling.s3d import S3D, ConvBNReLU, Mixed, SeparableConv
 
@@ -19,10 +21,10 @@ from modeling.s3d import S3D, ConvBNReLU, Mixed, SeparableConv
 class Windows(NamedTuple):
     """Clips that share frames.
 
-    frames: [1, C, F, H, W], each frame once. places: int64 [B, T], the frames of each clip.
+    frames: [1, C, F, H, W] or heatmaps as profiles, each frame once. places: int64 [B, T], the frames of each clip.
     """
 
-    frames: Tensor
+    frames: Tensor | Profiles
     places: Tensor
 
 
@@ -43,12 +45,14 @@ class FoldedConv(nn.Module):
             biases.append(norm.bias - norm.running_mean * scale)
         self.register_buffer("weight", torch.cat(kernels).to(dtype))
         self.register_buffer("bias", torch.cat(biases).to(dtype))
-        self.stride, self.padding = layers[0].conv.stride, cast(tuple[int, ...], layers[0].conv.padding)
+        self.stride = layers[0].conv.stride
+        self.padding = cast(tuple[int, ...], layers[0].conv.padding)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if (
-            self.weight.shape[2:].numel() == 1
-        ):  # a matrix product, which torch's convolutions do not always make of it
+    def forward(self, x: Tensor | Profiles) -> Tensor:
+        if isinstance(x, Profiles):
+            maps = convolve_profiles(x, self.weight, self.stride)
+            return maps.add_(self.bias[:, None, None, None]).relu_()
+        if self.weight.shape[2:].numel() == 1:  # torch does not always see that this is a matrix product
             rows = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
             return rows.relu_().permute(0, 4, 1, 2, 3)
         return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu_()

@@ -6,7 +6,7 @@ the network reads (specification sections 2 and 11).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +21,35 @@ class Box(NamedTuple):
     width: int
 
 
-def _profiles(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma: float) -> Tensor:
+class Profiles(NamedTuple):
+    """Heatmaps that are not written out: low + sum over r of rows[b, r, t, y, j] * columns[b, r, t, x, j].
+
+    rows, columns: [B, R, T, size, J]; R is 1, and 2 for mixed clips.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    low: float
+
+    def at(self, frames: slice | Tensor) -> "Profiles":
+        """Those of some frames."""
+        return Profiles(self.rows[:, :, frames], self.columns[:, :, frames], self.low)
+
+    def mixed(self, others: Tensor, share: float) -> "Profiles":
+        """`share` of each clip's heatmaps and the rest of another's: int64 [B]."""
+        rows = torch.cat([share * self.rows, (1.0 - share) * self.rows[others]], dim=1)
+        return Profiles(rows, torch.cat([self.columns, self.columns[others]], dim=1), self.low)
+
+    def maps(self) -> Tensor:
+        """[B, J, T, size, size], in memory format channels_last_3d."""
+        low = torch.tensor(self.low, dtype=self.rows.dtype, device=self.rows.device)
+        maps = low
+        for rows, columns in zip(self.rows.unbind(1), self.columns.unbind(1), strict=True):
+            maps = torch.addcmul(maps, rows[..., :, None, :], columns[..., None, :, :])
+        return maps.permute(0, 4, 1, 2, 3)  # from [B, T, size, size, J]
+
+
+def _profile(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma: float) -> Tensor:
     """One-dimensional Gaussians, cropped and linearly resized.
 
     Each resized value blends the two grid positions it falls between, so only these are evaluated.
@@ -46,7 +74,7 @@ def _profiles(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma
     return blended.contiguous()  # the layout of the maps follows that of the profiles
 
 
-def render_heatmaps(
+def heatmap_profiles(
     keypoints: Tensor,
     size: int,
     grid: int = 256,
@@ -54,8 +82,8 @@ def render_heatmaps(
     boxes: Sequence[Box] | None = None,
     low: float = 0.0,
     high: float = 1.0,
-) -> Tensor:
-    """Heatmaps, one channel a keypoint.
+) -> Profiles:
+    """Heatmaps, one for each keypoint.
 
     Equal to rendering exp(-((x - cx)^2 + (y - cy)^2) / (2 sigma^2)) on a grid x grid map, cropping it and resizing
     it bilinearly, without antialiasing, to size x size. No confidence threshold is applied.
@@ -69,13 +97,16 @@ def render_heatmaps(
         low, high: value far from the keypoint, and at its peak.
 
     Returns:
-        [B, J, T, size, size] in the type of `keypoints`, in memory format channels_last_3d.
+        Those of every clip and frame, in the type of `keypoints`.
     """
     crops = torch.tensor(boxes or [Box(0, 0, grid, grid)], dtype=keypoints.dtype, device=keypoints.device)
     top, left, height, width = crops.unbind(dim=1)  # [B or 1] each
     x, y = keypoints[..., None, :, 0], keypoints[..., None, :, 1]  # [B, T, 1, J]
-    columns = _profiles(x, left, width, size, sigma)
-    rows = _profiles(y, top, height, size, sigma)
-    floor = torch.tensor(low, dtype=keypoints.dtype, device=keypoints.device)
-    maps = torch.addcmul(floor, rows[..., :, None, :], columns[..., None, :, :], value=high - low)
-    return maps.permute(0, 4, 1, 2, 3)  # from [B, T, size, size, J]
+    columns = _profile(x, left, width, size, sigma)
+    rows = _profile(y, top, height, size, sigma).mul_(high - low)
+    return Profiles(rows[:, None], columns[:, None], low)
+
+
+def render_heatmaps(keypoints: Tensor, size: int, *arguments: Any, **options: Any) -> Tensor:
+    """`heatmap_profiles` written out: [B, J, T, size, size], in memory format channels_last_3d."""
+    return heatmap_profiles(keypoints, size, *arguments, **options).maps()

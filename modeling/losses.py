@@ -54,35 +54,43 @@ def recognition_loss(logits: Tensor, labels: Tensor, soft_labels: Tensor | None)
 
 
 class _LogSumExpOfSums(torch.autograd.Function):
-    """lse[b, k] = log sum_n exp(clip[b, n] + gloss[k, n]), one clip at a time: nothing larger than [K, N] exists.
+    """lse[b, k] = log sum_n exp(clip[b, n] + gloss[k, n]), for some glosses and one clip at a time.
 
-    The backward pass recomputes the softmax of each clip instead of keeping [B, K, N].
+    Nothing larger than [GLOSSES, N] exists but the gradient in gloss. The backward pass recomputes the softmax instead
+    of keeping [B, K, N].
     """
+
+    GLOSSES = 128  # so many rows of a vocabulary of 2,000 stay in the cache
 
     @staticmethod
     def forward(ctx: Any, clip: Tensor, gloss: Tensor, candidates: Tensor | None) -> Tensor:
-        rows = [
-            torch.logsumexp(clip[b] + (gloss if candidates is None else gloss[candidates[b]]), dim=1)
-            for b in range(clip.shape[0])
-        ]
-        result = torch.stack(rows)
+        count = len(gloss) if candidates is None else candidates.shape[1]
+        result = clip.new_empty(len(clip), count)
+        for rows in _slices(count, _LogSumExpOfSums.GLOSSES):
+            for b in range(len(clip)):
+                terms = gloss[rows] if candidates is None else gloss[candidates[b, rows]]
+                result[b, rows] = torch.logsumexp(clip[b] + terms, dim=1)
         ctx.save_for_backward(clip, gloss, candidates, result)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         clip, gloss, candidates, result = ctx.saved_tensors
-        grad_clip, grad_gloss = torch.empty_like(clip), torch.zeros_like(gloss)
-        for b in range(clip.shape[0]):
-            terms = gloss if candidates is None else gloss[candidates[b]]
-            share = (clip[b] + terms).sub_(result[b, :, None]).exp_()  # softmax over n, [K, N]
-            share *= grad[b, :, None]
-            grad_clip[b] = share.sum(dim=0)
-            if candidates is None:
-                grad_gloss += share
-            else:
-                grad_gloss.index_add_(0, candidates[b], share)
+        grad_clip, grad_gloss = torch.zeros_like(clip), torch.zeros_like(gloss)
+        for rows in _slices(grad.shape[1], _LogSumExpOfSums.GLOSSES):
+            for b in range(len(clip)):
+                terms = gloss[rows] if candidates is None else gloss[candidates[b, rows]]
+                share = (clip[b] + terms).sub_(result[b, rows, None]).exp_()  # softmax over n, [rows, N]
+                grad_clip[b] += grad[b, rows] @ share
+                if candidates is None:
+                    grad_gloss[rows].addcmul_(share, grad[b, rows, None])
+                else:
+                    grad_gloss.index_add_(0, candidates[b, rows], share.mul_(grad[b, rows, None]))
         return grad_clip, grad_gloss, None
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    return [slice(first, first + size) for first in range(0, count, size)]
 
 
 def inter_modality_loss(

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from modeling.convolution import Conv3d
+from modeling.heatmaps import Profiles
 from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
+from modeling.profile_convolution import convolve_profiles
 
 NUM_BLOCKS = 5
 
@@ -56,16 +58,22 @@ class ConvBNReLU(nn.Module):
         return run_layers([self], x)
 
 
-def run_layers(layers: Sequence[ConvBNReLU], x: Tensor) -> Tensor:
+def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     """Layers one after the other; in training with less memory, see `modeling.normalization`."""
-    norm = layers[0].bn
+    first, *others = layers
+    x = (
+        convolve_profiles(x, first.conv.weight, first.conv.stride)
+        if isinstance(x, Profiles)
+        else first.conv(x)
+    )
+    norm = first.bn
     # Another type of BatchNorm has its statistics from several processes.
     plain = type(norm) is not nn.BatchNorm3d or not norm.training or not torch.is_grad_enabled()
     if plain or torch.compiler.is_compiling():
-        for layer in layers:
+        x = torch.relu_(norm(x))
+        for layer in others:
             x = torch.relu_(layer.bn(layer.conv(x)))
         return x
-    x = layers[0].conv(x)
     for before, layer in pairwise(layers):
         x = norm_relu_conv(x, before.bn, layer.conv)
     return norm_relu(x, layers[-1].bn)
@@ -83,7 +91,7 @@ class SeparableConv(nn.Module):
             out_channels, out_channels, (size, 1, 1), (stride, 1, 1), momentum=momentum
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Profiles) -> Tensor:
         return run_layers(self.layers, x)
 
     @property

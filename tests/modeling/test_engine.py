@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import plain
-from modeling.augment import central_draw, draw_augmentation, prepare_inputs
+from modeling.augment import Draw, central_draw, draw_augmentation, prepare_inputs
 from modeling.config import (
     AugmentConfig,
     InterModalityMixupConfig,
@@ -22,6 +22,7 @@ from modeling.config import (
     TrainingConfig,
 )
 from modeling.engine import Predictor, TrainingStep
+from modeling.heatmaps import Box
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognizer import Recognizer, predictions
@@ -152,6 +153,41 @@ def test_predictor_computes_what_the_plain_definition_computes(
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         torch.testing.assert_close(found[name][:, 0], values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_large_heatmaps_are_read_as_profiles_with_the_same_result(mixup: float) -> None:
+    """Prediction, losses and gradients; from 64 x 64 on, heatmaps are not written out."""
+    config = replace(MODEL, rgb_size=128, heatmap_size=64)
+    torch.manual_seed(0)
+    model = with_statistics(Recognizer(config, 5, 3, torch.randn(3, 4), auxiliary=True))
+    frames, keypoints = raw_batch(2)
+    windows = torch.arange(32).view(2, 16)
+    loss = LossConfig(
+        intra_modality_mixup=IntraModalityMixupConfig(probability=mixup),
+        inter_modality_mixup=InterModalityMixupConfig(enabled=True),
+    )
+    results = []
+    for profiles in (True, False):
+        predictor = Predictor(model)
+        other = copy.deepcopy(model)
+        training = TrainingConfig(batch_size=2)
+        objective, optimizer = Objective(loss, 3, None), build_optimizer(other, training)
+        step = TrainingStep(other, other, objective, optimizer, training, RuntimeConfig())
+        assert predictor.arithmetic.profiles and step.arithmetic.profiles
+        predictor.arithmetic.profiles = step.arithmetic.profiles = profiles
+        found = predictor(frames.flatten(0, 1), keypoints.flatten(0, 1), windows)
+        draws = [Draw(0, Box(1, 2, 28, 27), 32), Draw(5)]
+        batch = step.prepare(frames, keypoints, torch.tensor([0, 2]), draws, np.random.default_rng(3))
+        losses = step(batch, 0)
+        gradients = {name: weight.grad for name, weight in other.named_parameters()}
+        results.append((found, losses, gradients))
+    (a, losses, ours), (b, wanted, theirs) = results
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+    torch.testing.assert_close(losses, wanted, rtol=1e-4, atol=1e-4)
+    stem = "vknet.encoders.keypoint16.blocks.0.0.spatial.conv.weight"
+    assert ours[stem] is not None and theirs[stem] is not None
+    assert torch.nn.functional.cosine_similarity(ours[stem].flatten(), theirs[stem].flatten(), dim=0) > 0.999
 
 
 def test_bf16_predicts_nearly_the_same() -> None:
