@@ -15,7 +15,7 @@ from torch import Tensor, nn
 Triple = tuple[int, int, int]
 
 # Positions whose products are computed at once: enough for a fast product, few enough to stay in the cache.
-POSITIONS = 8192
+POSITIONS = 4096
 
 
 def _padding(kernel: torch.Size | Triple) -> list[int]:
