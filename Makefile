@@ -1,13 +1,14 @@
 # make demo   the whole method on rendered signers, from nothing to a report (CPU, a few minutes)
 # make test   style, types and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
+# make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
 
 PYTHON ?= python3
 PARITY ?= tests/golden/open
 BIN := .venv/bin
 
-.PHONY: demo test parity mmpose
+.PHONY: demo test parity bench mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
@@ -21,6 +22,9 @@ test: .venv/dev
 
 parity: .venv/dev
 	$(BIN)/python -m tests.parity $(PARITY)
+
+bench: .venv/core
+	$(BIN)/python -m benchmarks $(BENCH)
 
 .venv/core: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -43,6 +43,7 @@ def train(config: Config) -> int:
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
     from utils.distributed import distribute, start_processes, stop_processes
+    from utils.profiling import profiled
     from utils.progress import RunLog, StopSignal
     from utils.run import Run
     from utils.seeding import generator
@@ -118,7 +119,8 @@ def train(config: Config) -> int:
     damage = DamageLog(clips, config.data.max_damaged_share)
     stop = StopSignal()
 
-    with log.progress(training.epochs * per_epoch, state.step) as progress:
+    recorded = run.folder / "profile" if training.profile and processes.is_main else None
+    with log.progress(training.epochs * per_epoch, state.step) as progress, profiled(recorded) as record_step:
         while state.validated < training.epochs:
             epoch = state.step // per_epoch
             if state.validated < epoch:  # the epoch is complete
@@ -170,6 +172,7 @@ def train(config: Config) -> int:
             if device.type == "cuda":
                 scalars["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / 2**30
             log.step(state, named, progress, scalars)
+            record_step()
             if stopping:
                 break
     stop.release()

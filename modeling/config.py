@@ -174,6 +174,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.998)
     eps: float = 1e-8
     weight_decay: float = 1e-3
+    profile: bool = False  # record where the time of some steps goes, in the run's folder profile/
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

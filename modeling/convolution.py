@@ -16,6 +16,8 @@ Triple = tuple[int, int, int]
 
 # Positions whose products are computed at once: enough for a fast product, few enough to stay in the cache.
 POSITIONS = 4096
+# Products are used for weights of at least so many channels in times channels out, on maps of so many pixels.
+CHANNELS, PICTURE = 64 * 64, 7 * 7
 
 
 def _padding(kernel: torch.Size | Triple) -> list[int]:
@@ -40,9 +42,7 @@ def input_gradient(grad: Tensor, weight: Tensor, shape: torch.Size, stride: Trip
 def weight_gradient(x: Tensor, grad: Tensor, shape: torch.Size, stride: Triple) -> Tensor:
     """The gradient of `convolve` in the weight of `shape`, [O, C, *kernel]."""
     kernel = shape[2:]
-    if (
-        x.device.type != "cpu" or x.dtype == torch.bfloat16 or shape[1] < 8
-    ):  # few columns are slow, as in the RGB stem
+    if not _products_pay(x, shape):
         weight = grad.new_empty(1).expand(shape)  # only its shape is used
         return _backward(grad, x, weight, stride, [False, True, False])[1]
     if kernel.numel() == 1:
@@ -62,6 +62,13 @@ def _backward(
     return torch.ops.aten.convolution_backward(
         grad, x, weight, None, stride, padding, (1, 1, 1), False, (0, 0, 0), 1, wanted
     )
+
+
+def _products_pay(x: Tensor, shape: torch.Size) -> bool:
+    """Matrix products of a few rows or columns are slower than the convolution's own gradient."""
+    on_cpu = x.device.type == "cpu" and x.dtype is not torch.bfloat16
+    large = shape[:2].numel() >= CHANNELS and shape[1] >= 8 and x.shape[3:].numel() >= PICTURE
+    return on_cpu and (large or shape[2:].numel() == 1)
 
 
 def _rows(x: Tensor) -> Tensor:

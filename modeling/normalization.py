@@ -18,6 +18,8 @@ aten = torch.ops.aten
 def _activate(x: Tensor, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor, Tensor]:
     """relu(batch_norm(x)) with the statistics of the batch, which it adds to the running ones: mean, 1 / deviation."""
     assert norm.num_batches_tracked is not None and norm.momentum is not None
+    if x.numel() == x.shape[1]:
+        raise ValueError(f"a single value for each channel has no deviation: {list(x.shape)}")
     norm.num_batches_tracked.add_(1)
     y, mean, inverse = aten.native_batch_norm(
         x, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps

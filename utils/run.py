@@ -16,8 +16,8 @@ from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from utils.errors import UserError
 
 # What may change between two starts of one run: it does not change what is computed.
-_FREE_SECTIONS = ("runtime", "pose")
-_FREE_DATA_KEYS = ("workers", "frame_cache")
+_FREE_SECTIONS = ("runtime", "pose", "run")
+_FREE_KEYS = {"data": ("workers", "frame_cache"), "training": ("profile",)}
 
 
 class Run:
@@ -81,8 +81,9 @@ class Run:
 
 
 def _binding(config: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in config.items() if name not in (*_FREE_SECTIONS, "run")}
-    kept["data"] = {name: value for name, value in config["data"].items() if name not in _FREE_DATA_KEYS}
+    kept = {name: value for name, value in config.items() if name not in _FREE_SECTIONS}
+    for section, free in _FREE_KEYS.items():
+        kept[section] = {name: value for name, value in config[section].items() if name not in free}
     return kept
 
 

@@ -6,6 +6,14 @@ from torch import Tensor, nn
 
 from modeling.convolution import Conv3d, ConvTranspose3d, weight_gradient
 
+
+@pytest.fixture(autouse=True)
+def products_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrix products at these sizes too, where they do not pay."""
+    monkeypatch.setattr("modeling.convolution.CHANNELS", 1)
+    monkeypatch.setattr("modeling.convolution.PICTURE", 1)
+
+
 KERNELS = [(1, 1, 1), (1, 3, 3), (1, 7, 7), (3, 1, 1), (7, 1, 1)]
 
 
@@ -53,6 +61,13 @@ def test_many_frames_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     whole = weight_gradient(x, grad, torch.Size([4, 8, 1, 3, 3]), (1, 1, 1))
     monkeypatch.setattr("modeling.convolution.POSITIONS", 130)  # two frames of 8 x 8 positions
     torch.testing.assert_close(weight_gradient(x, grad, whole.shape, (1, 1, 1)), whole, rtol=0, atol=1e-11)
+
+
+def test_small_weights_and_maps_have_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, grad, shape = leaf(2, 8, 5, 6, 6), leaf(2, 4, 5, 6, 6, seed=1), torch.Size([4, 8, 1, 3, 3])
+    products = weight_gradient(x, grad, shape, (1, 1, 1))
+    monkeypatch.setattr("modeling.convolution.PICTURE", 37)
+    torch.testing.assert_close(weight_gradient(x, grad, shape, (1, 1, 1)), products, rtol=0, atol=1e-11)
 
 
 def test_contiguous_tensors_give_the_same() -> None:
