@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ class Row:
     spread: tuple[float, float] | None = None  # of ours, smallest and largest
     memory: tuple[float, float] | None = None  # ours and baseline, MiB
     wanted: str = ""
+    turns: int = 0
 
     def line(self) -> str:
         other = "" if self.baseline is None else f"{self.baseline:10.3f}"
@@ -62,7 +64,7 @@ def against(name: str, ours: Measured, other: Measured, wanted: str, extra: bool
     """extra: compare the memory that a turn takes, else all that the process holds."""
     memory = (ours.extra, other.extra) if extra else (ours.peak, other.peak)
     ratio = other.median / ours.median
-    return Row(name, "s", ours.median, other.median, ratio, ours.spread, memory, wanted)
+    return Row(name, "s", ours.median, other.median, ratio, ours.spread, memory, wanted, len(ours.seconds))
 
 
 def pair(function: str, rounds: int, ours: dict[str, Any], other: dict[str, Any]) -> list[Measured]:
@@ -109,7 +111,7 @@ def crops(rounds: int) -> Iterator[Row]:
         three, one = compete(entries, rounds)
         times, memory = three.median / one.median, (three.peak, one.peak)
         name, wanted = f"3 crops against 1, clip of {frames} frames", "at most 2.6x the time"
-        yield Row(name, "s", three.median, one.median, times, three.spread, memory, wanted)
+        yield Row(name, "s", three.median, one.median, times, three.spread, memory, wanted, rounds)
 
 
 def training(rounds: int) -> Iterator[Row]:
@@ -147,7 +149,7 @@ def floor(rounds: int) -> Iterator[Row]:
         least = encoder_operations() / rate
         name = f"floor of the encoders, {precision}, {rate / 1e9:.0f} GFLOP/s"
         wanted = "0.35x" if precision == "bf16" else ""
-        yield Row(name, "s", ours.median, least, least / ours.median, ours.spread, None, wanted)
+        yield Row(name, "s", ours.median, least, least / ours.median, ours.spread, None, wanted, rounds)
 
 
 def loading(rounds: int) -> Iterator[Row]:
@@ -160,9 +162,9 @@ def loading(rounds: int) -> Iterator[Row]:
         bare, one, two = compete(entries, rounds)
     times = one.median / bare.median
     name, wanted = "loader, one worker, against PyAV alone", "at most 1.15x the time"
-    yield Row(name, "s", one.median, bare.median, times, one.spread, None, wanted)
+    yield Row(name, "s", one.median, bare.median, times, one.spread, None, wanted, rounds)
     name, ratio = "loader, two workers against one", one.median / two.median
-    yield Row(name, "s", two.median, one.median, ratio, two.spread, None, "1.8x")
+    yield Row(name, "s", two.median, one.median, ratio, two.spread, None, "1.8x", rounds)
 
 
 def workers_memory(rounds: int) -> Iterator[Row]:
@@ -172,6 +174,9 @@ def workers_memory(rounds: int) -> Iterator[Row]:
     from dataset.config import DataConfig
     from dataset.keypoints import write_keypoints
 
+    warnings.filterwarnings(
+        "ignore", message="This DataLoader will create"
+    )  # more workers than cores, on purpose
     with tempfile.TemporaryDirectory() as folder:
         path, rng = Path(folder) / "keypoints.safetensors", np.random.default_rng(0)
         names = [f"clip{i}" for i in range(STORED_CLIPS)]
@@ -193,7 +198,7 @@ def workers_memory(rounds: int) -> Iterator[Row]:
                 break
         growth = [_anonymous(path) - start for path, start in zip(workers, before, strict=True)]
     name = f"memory gained by each of {WORKERS} workers, {STORED_CLIPS} clips"
-    yield Row(name, "MiB", max(growth), wanted="less than 100 MB")
+    yield Row(name, "MiB", max(growth), wanted="less than 100 MB", turns=1)
 
 
 def _children() -> list[int]:
@@ -247,7 +252,7 @@ def main() -> None:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {device}, torch {torch.__version__}"
     print(machine)
     print(f"{'':44}{'ours':>10}{'baseline':>11} {'':4}{'ratio':>9}  memory: ours, baseline   wanted")
-    content = {"machine": machine, "rounds": rounds, "rows": {}}
+    content: dict[str, Any] = {"machine": machine, "rows": {}}
     if arguments.out.is_file() and set(arguments.only) != set(BENCHMARKS):
         earlier = json.loads(arguments.out.read_text())
         content["rows"] = earlier["rows"] if earlier["machine"] == machine else {}

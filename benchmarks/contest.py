@@ -55,10 +55,15 @@ def compete(entries: Sequence[Entry], rounds: int) -> list[Measured]:
                 seconds, result.start, result.peak = pipe.recv()
                 if turn > 0:
                     result.seconds.append(seconds)
+        for pipe in pipes:
+            pipe.send(False)
         return results
-    finally:
+    except BaseException:
         for process in processes:
             process.terminate()
+        raise
+    finally:
+        for process in processes:
             process.join()
 
 
@@ -77,8 +82,7 @@ def _serve(pipe: Connection, entry: Entry) -> None:
         start = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     pipe.send(True)
-    while True:
-        pipe.recv()
+    while pipe.recv():
         started = time.perf_counter()
         turn()
         if cuda:

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -182,9 +183,13 @@ def decoding(folder: str) -> Turn:
 
     def decode() -> None:
         for content in contents:
+            reformatter = VideoReformatter()
             with av.open(io.BytesIO(content)) as container:
                 container.streams.video[0].thread_count = 1
-                np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+                frames = (
+                    reformatter.reformat(x, format="rgb24", threads=1) for x in container.decode(video=0)
+                )
+                np.stack([frame.to_ndarray() for frame in frames])
 
     return decode
 

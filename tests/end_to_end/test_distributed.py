@@ -21,6 +21,7 @@ from modeling.config import (
     LabelSmoothingConfig,
     LossConfig,
     ModelConfig,
+    RuntimeConfig,
     TrainingConfig,
 )
 from modeling.engine import TrainingStep
@@ -63,7 +64,9 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
     model = Recognizer(MODEL, 5, GLOSSES, embeddings, auxiliary=True).double()
     parallel = InDouble(distribute(model, processes))
     objective = Objective(LOSS, GLOSSES, embeddings)
-    step = TrainingStep(model, parallel, objective, build_optimizer(model, TRAINING), TRAINING)
+    step = TrainingStep(
+        model, parallel, objective, build_optimizer(model, TRAINING), TRAINING, RuntimeConfig()
+    )
     local = CLIPS // processes.count
     part = slice(local * processes.rank, local * (processes.rank + 1))
     found = []

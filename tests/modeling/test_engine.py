@@ -43,7 +43,9 @@ def raw_batch(clips: int) -> tuple[Tensor, Tensor]:
     return frames, 32 * torch.rand(clips, 16, 5, 3, generator=rng)
 
 
-def train_once(model: Recognizer, integrate: bool, epoch: int, epochs: int) -> dict[str, Tensor]:
+def train_once(
+    model: Recognizer, integrate: bool, epoch: int, epochs: int, runtime: RuntimeConfig | None = None
+) -> dict[str, Tensor]:
     loss = LossConfig(
         LabelSmoothingConfig("language"),
         IntraModalityMixupConfig(probability=1.0),
@@ -51,7 +53,9 @@ def train_once(model: Recognizer, integrate: bool, epoch: int, epochs: int) -> d
     )
     config = TrainingConfig(epochs=epochs, batch_size=2, learning_rate=0.01)
     objective = Objective(loss, 3, model.gloss_embeddings)
-    step = TrainingStep(model, model, objective, build_optimizer(model, config), config, RuntimeConfig())
+    step = TrainingStep(
+        model, model, objective, build_optimizer(model, config), config, runtime or RuntimeConfig()
+    )
     draw = draw_augmentation(AugmentConfig(), MODEL, 32, np.random.default_rng(0))
     batch = step.prepare(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3))
     return step(batch, epoch)
@@ -198,6 +202,21 @@ def test_bf16_predicts_nearly_the_same() -> None:
     for name, values in exact.items():
         assert coarse[name].dtype == torch.float32 and not torch.equal(coarse[name], values)
         torch.testing.assert_close(coarse[name], values, rtol=0, atol=0.02)
+
+
+def test_bf16_trains_nearly_the_same() -> None:
+    exact, coarse = recognizer(), recognizer()
+    losses = train_once(exact, True, 0, 10, RuntimeConfig(precision="fp32"))
+    rounded = train_once(coarse, True, 0, 10, RuntimeConfig(precision="bf16"))
+    assert not torch.equal(losses["total"], rounded["total"])
+    torch.testing.assert_close(rounded["total"], losses["total"], rtol=0.02, atol=0)
+    for name, value in coarse.state_dict().items():
+        assert value.dtype in (torch.float32, torch.int64), name
+    means = [
+        model.state_dict()["vknet.encoders.rgb16.blocks.0.0.spatial.bn.running_mean"]
+        for model in (exact, coarse)
+    ]
+    torch.testing.assert_close(means[1], means[0], rtol=0.02, atol=1e-5)
 
 
 def test_memory_format_does_not_change_the_prediction() -> None:
