@@ -171,5 +171,5 @@ def distribute(model: nn.Module, processes: Processes) -> nn.Module:
                 module.__class__ = SyncBatchNormCPU
         devices = None
     return nn.parallel.DistributedDataParallel(
-        model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
+        model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
     )
