@@ -39,7 +39,7 @@ def train(config: Config) -> int:
     from dataset.clips import ClipDataset, ClipReader, DamageLog, TrainingSchedule, training_loader
     from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
-    from modeling.engine import TrainingStep, arithmetic, gradient_norm
+    from modeling.engine import TrainingStep, encoder_dtype, gradient_norm
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
     from utils.distributed import distribute, start_processes, stop_processes
@@ -79,7 +79,7 @@ def train(config: Config) -> int:
     checkpoint = run.open(processes.is_main)
     processes.barrier()
     log = RunLog(run.folder, processes.is_main)
-    precision = "bf16" if arithmetic(config.runtime, device) is torch.bfloat16 else "fp32"
+    precision = "bf16" if encoder_dtype(config.runtime, device) is torch.bfloat16 else "fp32"
     log.print(
         f"{config.run}: {len(clips)} training clips, {len(vocabulary)} glosses, "
         f"streams {', '.join(config.model.streams)}, "

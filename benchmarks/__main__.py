@@ -28,8 +28,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import plain
 from benchmarks.contest import Measured, compete
 from benchmarks.contestants import JOINTS, write_clips
+from dataset.annotations import Clip
+from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
+from dataset.config import DataConfig
+from dataset.keypoints import write_keypoints
 from modeling.config import RuntimeConfig
-from modeling.engine import arithmetic
+from modeling.engine import encoder_dtype
 from modeling.vknet import VKNet
 from utils.files import write_json
 
@@ -84,7 +88,7 @@ def inter_modality(rounds: int) -> Iterator[Row]:
 
 def precisions() -> list[str]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ["fp32", "bf16"] if arithmetic(RuntimeConfig(), device) is torch.bfloat16 else ["fp32"]
+    return ["fp32", "bf16"] if encoder_dtype(RuntimeConfig(), device) is torch.bfloat16 else ["fp32"]
 
 
 def variants() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -169,14 +173,8 @@ def loading(rounds: int) -> Iterator[Row]:
 
 def workers_memory(rounds: int) -> Iterator[Row]:
     """How much anonymous memory each of many loading processes gains while all keypoints are read once."""
-    from dataset.annotations import Clip
-    from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
-    from dataset.config import DataConfig
-    from dataset.keypoints import write_keypoints
-
-    warnings.filterwarnings(
-        "ignore", message="This DataLoader will create"
-    )  # more workers than cores, on purpose
+    # More workers than cores, on purpose.
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
     with tempfile.TemporaryDirectory() as folder:
         path, rng = Path(folder) / "keypoints.safetensors", np.random.default_rng(0)
         names = [f"clip{i}" for i in range(STORED_CLIPS)]

@@ -18,6 +18,7 @@ from modeling.heads import Head
 from modeling.heatmaps import Box
 from modeling.lateral import LateralExchange
 from modeling.objective import Objective
+from modeling.optimizer import build_optimizer
 from modeling.recognizer import Recognizer
 from modeling.s3d import NUM_BLOCKS, S3D, ConvBNReLU, Mixed, SeparableConv
 from modeling.vknet import VKNet
@@ -120,14 +121,9 @@ class TrainingStep:
 
     def __init__(self, recognizer: Recognizer, objective: Objective, config: TrainingConfig):
         self.recognizer, self.objective, self.config = recognizer, objective, config
-        self.optimizer = torch.optim.Adam(
-            recognizer.parameters(),
-            lr=config.learning_rate,
-            betas=config.betas,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            foreach=False,
-        )
+        self.optimizer = build_optimizer(recognizer, config)
+        for group in self.optimizer.param_groups:
+            group.update(fused=False, foreach=False)
 
     def __call__(self, frames: Tensor, keypoints: Tensor, labels: Tensor, draw: Draw) -> Tensor:
         """The loss of one step."""

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +46,14 @@ class Request(NamedTuple):
     draw: tuple[int, int, int] | None
 
 
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def _at(windows: Array, values: Array | None) -> Array | None:
+    """The values of each crop, [C, T, ...], from those of the frames, [F, ...]."""
+    return None if values is None else values[windows]
+
+
 @dataclass
 class Sample:
     """One clip as read, every frame once.
@@ -64,8 +72,8 @@ class Sample:
 
     def crops(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Frames [C, T, H, W, 3] and keypoints [C, T, J, 3] of every crop."""
-        frames, keypoints = (None if x is None else x[self.windows] for x in (self.frames, self.keypoints))
-        return frames, keypoints
+        assert self.windows is not None
+        return _at(self.windows, self.frames), _at(self.windows, self.keypoints)
 
 
 @dataclass
@@ -87,8 +95,7 @@ class Batch:
 
     def crops(self) -> tuple[Tensor | None, Tensor | None]:
         """Frames [B * C, T, H, W, 3] and keypoints [B * C, T, J, 3] of every crop."""
-        frames, keypoints = (None if x is None else x[self.windows] for x in (self.frames, self.keypoints))
-        return frames, keypoints
+        return _at(self.windows, self.frames), _at(self.windows, self.keypoints)
 
     def pin_memory(self) -> "Batch":
         self.frames = None if self.frames is None else self.frames.pin_memory()

@@ -134,6 +134,12 @@ def _window(model: ModelConfig, draw: Draw, length: int) -> slice:
     return slice(start, start + length)
 
 
+def _heatmaps(keypoints: Tensor, model: ModelConfig, boxes: list[Box] | None = None) -> Profiles:
+    """Heatmaps as the keypoint streams read them: values in [-1, 1]."""
+    size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
+    return heatmap_profiles(keypoints, size, grid, sigma, boxes, low=-1.0, high=1.0)
+
+
 def prepare_inputs(
     frames: Tensor | None,
     keypoints: Tensor | None,
@@ -170,16 +176,10 @@ def prepare_inputs(
             else Box(0, 0, model.heatmap_grid, model.heatmap_grid)
             for draw in draws
         ]
-        size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
-        whole = heatmap_profiles(keypoints.to(dtype), size, grid, sigma, boxes, low=-1.0, high=1.0)
+        whole = _heatmaps(keypoints.to(dtype), model, boxes)
         for length in model.frames:
-            part = whole.at(_window(model, draws[0], length))
-            if len(draws) > 1:
-                rows, columns = (
-                    torch.cat([x[i : i + 1, :, _window(model, draw, length)] for i, draw in enumerate(draws)])
-                    for x in (whole.rows, whole.columns)
-                )
-                part = Profiles(rows, columns, whole.low)
+            windows = [_window(model, draw, length) for draw in draws]
+            part = whole.at(windows[0]) if len(draws) == 1 else whole.at_each(windows)
             inputs[f"keypoint{length}"] = part if profiles else part.maps()
     return inputs
 
@@ -192,7 +192,7 @@ def prepare_frames(
     Args:
         frames: uint8 RGB [F, H, W, 3]; None for a model without RGB streams.
         keypoints: float [F, J, 3], x and y in pixels of the heatmap grid; None without keypoint streams.
-
+        model: says at which sizes.
         profiles: leave heatmaps as their profiles.
 
     Returns:
@@ -203,8 +203,7 @@ def prepare_frames(
         video = frames.permute(0, 3, 1, 2)[None].float().div_(255)
         maps["rgb"] = _rgb_input(video, model.rgb_size, None, None)
     if keypoints is not None:
-        size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
-        heatmaps = heatmap_profiles(keypoints[None].float(), size, grid, sigma, low=-1.0, high=1.0)
+        heatmaps = _heatmaps(keypoints[None].float(), model)
         maps["keypoint"] = heatmaps if profiles else heatmaps.maps()
     return maps
 

@@ -16,7 +16,7 @@ from modeling.optimizer import learning_rate
 from modeling.recognizer import Recognizer, predictions
 
 
-def arithmetic(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
+def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     """The type in which encoders compute on a device.
 
     In fp32 CUDA's matrix units are kept from rounding to TF32.
@@ -37,7 +37,7 @@ def arithmetic(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
 class Arithmetic:
     """How the encoders of a model compute on a device.
 
-    dtype: see `arithmetic`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; on
+    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; on
     small maps and on GPUs a convolution of the heatmaps is faster.
     """
 
@@ -45,7 +45,7 @@ class Arithmetic:
         device = next(recognizer.parameters()).device
         last = runtime.memory_format == "channels_last"
         self.format = torch.channels_last_3d if last else torch.contiguous_format
-        self.dtype = arithmetic(runtime, device)
+        self.dtype = encoder_dtype(runtime, device)
         large = recognizer.config.heatmap_size >= 64
         self.profiles = large and device.type == "cpu" and self.dtype is torch.float32 and not runtime.compile
 

@@ -35,6 +35,14 @@ class Profiles(NamedTuple):
         """Those of some frames."""
         return Profiles(self.rows[:, :, frames], self.columns[:, :, frames], self.low)
 
+    def at_each(self, windows: list[slice]) -> "Profiles":
+        """Those of a window of each clip, all of one length."""
+        rows, columns = (
+            torch.cat([x[i : i + 1, :, window] for i, window in enumerate(windows)])
+            for x in (self.rows, self.columns)
+        )
+        return Profiles(rows, columns, self.low)
+
     def mixed(self, others: Tensor, share: float) -> "Profiles":
         """`share` of each clip's heatmaps and the rest of another's: int64 [B]."""
         rows = torch.cat([share * self.rows, (1.0 - share) * self.rows[others]], dim=1)
