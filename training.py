@@ -36,7 +36,8 @@ def train(config: Config) -> int:
 
     from configs.build import build_recognizer, clip_format, gloss_embeddings, load_initial_weights
     from dataset.annotations import read_annotations
-    from dataset.clips import ClipDataset, ClipReader, DamageLog, TrainingSchedule, training_loader
+    from dataset.clips import ClipDataset, ClipReader, DamageLog
+    from dataset.loader import TrainingSchedule, training_loader
     from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
     from modeling.engine import TrainingStep, encoder_dtype, gradient_norm

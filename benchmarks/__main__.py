@@ -29,9 +29,10 @@ from benchmarks import plain
 from benchmarks.contest import Measured, compete
 from benchmarks.contestants import JOINTS, write_clips
 from dataset.annotations import Clip
-from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
+from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
 from dataset.keypoints import write_keypoints
+from dataset.loader import evaluation_loader
 from modeling.config import RuntimeConfig
 from modeling.engine import encoder_dtype
 from modeling.vknet import VKNet
@@ -158,7 +159,7 @@ def floor(rounds: int) -> Iterator[Row]:
 
 def loading(rounds: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        write_clips(Path(folder), 24)
+        write_clips(Path(folder), 72)
         entries = [
             ("decoding", {"folder": folder}),
             *(("loading", {"folder": folder, "workers": n}) for n in (1, 2)),

@@ -21,8 +21,9 @@ from benchmarks import plain
 from configs.build import build_recognizer
 from configs.schema import Config
 from dataset.annotations import Clip
-from dataset.clips import ClipDataset, ClipFormat, ClipReader, evaluation_loader
+from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
+from dataset.loader import evaluation_loader
 from dataset.sampling import CROPS, evaluation_indices
 from modeling.augment import draw_augmentation
 from modeling.config import RuntimeConfig

@@ -1,19 +1,17 @@
-"""The Dataset: from a clip of the annotations to raw frames, keypoints and a label, and the loaders around it.
+"""The Dataset: from clips of the annotations to batches of raw frames, keypoints and labels.
 
-What is random is decided by the request for a clip, not by the process that serves it: a seed and a position
-determine every batch, on any number of workers and processes.
+What is random is decided by the request for a clip, not by the process that serves it.
 """
 
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from dataset.annotations import Clip
 from dataset.config import DataConfig
@@ -58,21 +56,17 @@ def _at(windows: Array, values: Array | None) -> Array | None:
 class Sample:
     """One clip as read, every frame once.
 
-    frames: uint8 [F, H, W, 3]. keypoints: float32 [F, J, 3]. windows: int64 [C, T], the frames of each crop.
-    problem: what was wrong with it. error: a user's mistake found while reading, for the main process to raise.
+    windows: int64 [C, T], the frames of each crop. frames: uint8 [F, H, W, 3]. keypoints: float32 [F, J, 3].
+    problem: what was wrong with it.
     """
 
-    clip: int
-    label: int
+    windows: np.ndarray
     frames: np.ndarray | None = None
     keypoints: np.ndarray | None = None
-    windows: np.ndarray | None = None
     problem: str | None = None
-    error: str | None = None
 
     def crops(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Frames [C, T, H, W, 3] and keypoints [C, T, J, 3] of every crop."""
-        assert self.windows is not None
         return _at(self.windows, self.frames), _at(self.windows, self.keypoints)
 
 
@@ -96,6 +90,13 @@ class Batch:
     def crops(self) -> tuple[Tensor | None, Tensor | None]:
         """Frames [B * C, T, H, W, 3] and keypoints [B * C, T, J, 3] of every crop."""
         return _at(self.windows, self.frames), _at(self.windows, self.keypoints)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As arrays: sending a tensor to another process makes a file for it."""
+        return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
 
     def pin_memory(self) -> "Batch":
         self.frames = None if self.frames is None else self.frames.pin_memory()
@@ -183,8 +184,15 @@ class ClipReader:
             for path, clip in videos.items()
         )
 
-    def read(self, clip: Clip, crops: list[Crop] | None, rng: np.random.Generator | None) -> Sample:
-        """A clip at the frames of each evaluation crop, or of one random window drawn from `rng`."""
+    def read(
+        self,
+        clip: Clip,
+        crops: list[Crop] | None,
+        rng: np.random.Generator | None,
+        room: np.ndarray | None = None,
+    ) -> Sample:
+        """A clip at the frames of each evaluation crop, or of one random window drawn from `rng`; its frames at the
+        beginning of `room`, uint8 [at least F, size, size, 3], where that is given."""
         content = None
         if self.source is not None and not self.config.is_images:
             content = self.source.read(self._path(clip))
@@ -195,24 +203,25 @@ class ClipReader:
         else:
             indices = [evaluation_indices(length, self.format.frames, crop) for crop in crops]
         wanted, windows = np.unique(np.stack(indices), return_inverse=True)
-        sample = Sample(clip=-1, label=-1, windows=windows.reshape(len(indices), -1))
+        sample = Sample(windows.reshape(len(indices), -1))
         if self.source is not None:
-            decoded = self._decode(clip, content, wanted + (clip.start_frame or 0))
+            decoded = self._decode(clip, content, wanted + (clip.start_frame or 0), room)
             sample.frames, sample.problem = decoded.frames, decoded.problem
         if self.keypoints is not None:
             sample.keypoints, problem = self.keypoints_at(clip, wanted, length)
             sample.problem = sample.problem or problem
         return sample
 
-    def _decode(self, clip: Clip, content: bytes | None, indices: np.ndarray) -> Decoded:
+    def _decode(
+        self, clip: Clip, content: bytes | None, indices: np.ndarray, room: np.ndarray | None
+    ) -> Decoded:
         size = self.config.frame_size
         if content is not None:
-            return self.cache.decode(content, indices) if self.cache else decode_video(content, indices, size)
+            decode = self.cache.decode if self.cache else partial(decode_video, size=size)
+            return decode(content, indices, room=room)
         assert self.source is not None
-        images: dict[int, bytes | None] = {}
-        for index in np.unique(indices):
-            images[int(index)] = self.source.read_if_there(self._path(clip, int(index)))
-        return decode_images(images, indices, size)
+        images = (self.source.read_if_there(self._path(clip, int(index))) for index in indices)
+        return decode_images(images, indices, size, room)
 
     def keypoints_at(self, clip: Clip, indices: np.ndarray, length: int) -> tuple[np.ndarray, str | None]:
         """The keypoints of a clip of `length` frames at frame numbers int [frames]: float32 [frames, J, 3], x and y in
@@ -236,8 +245,8 @@ def _some(clips: list[Clip], total: int) -> str:
     return f"{len(clips)} of {total} clips ({names}{', ...' if len(clips) > 3 else ''})"
 
 
-class ClipDataset(Dataset[Sample]):
-    """Clips by request.
+class ClipDataset(Dataset[Batch]):
+    """Batches of clips by request.
 
     Args:
         clips: of one split.
@@ -257,111 +266,39 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, request: Request) -> Sample:
-        rng = None if request.draw is None else generator(request.draw[0], "window", *request.draw[1:])
+    def __getitem__(self, requests: list[Request]) -> Batch:
+        return self.read(requests, np.empty(self.room(len(requests)), np.uint8))
+
+    def room(self, clips: int) -> tuple[int, ...]:
+        """Shape of the frames of so many clips, at most."""
+        size = self.reader.config.frame_size
+        return clips * len(self.crops or [None]) * self.reader.format.frames, size, size, 3
+
+    def read(self, requests: list[Request], room: np.ndarray) -> Batch:
+        """One clip after the other, crops of one clip following one another; the frames are a part of `room`."""
+        samples: list[Sample] = []
+        first = 0
         try:
-            sample = self.reader.read(self.clips[request.clip], self.crops, rng)
+            for request in requests:
+                rng = (
+                    None if request.draw is None else generator(request.draw[0], "window", *request.draw[1:])
+                )
+                sample = self.reader.read(self.clips[request.clip], self.crops, rng, room[first:])
+                sample.windows += first
+                first = int(sample.windows.max()) + 1
+                samples.append(sample)
         except UserError as error:
-            sample = Sample(request.clip, -1, error=str(error))
-        sample.clip, sample.label = request.clip, self.labels[request.clip]
-        return sample
-
-
-def collate(samples: list[Sample]) -> Batch:
-    """One clip after the other; crops of one clip follow one another."""
-    errors = [sample.error for sample in samples if sample.error is not None]
-    if errors:
-        return Batch([], torch.empty(0), None, None, torch.empty(0), [], errors[0])
-
-    def join(arrays: list[np.ndarray | None]) -> Tensor | None:
-        return None if arrays[0] is None else torch.from_numpy(np.concatenate(arrays))  # type: ignore[arg-type]
-
-    windows, first = [], 0
-    for sample in samples:
-        assert sample.windows is not None
-        windows.append(sample.windows + first)
-        first += int(sample.windows.max()) + 1
-    return Batch(
-        [sample.clip for sample in samples],
-        torch.tensor([sample.label for sample in samples]),
-        join([sample.frames for sample in samples]),
-        join([sample.keypoints for sample in samples]),
-        torch.from_numpy(np.concatenate(windows)),
-        [(sample.clip, sample.problem) for sample in samples if sample.problem is not None],
-    )
-
-
-class TrainingSchedule(Sampler[list[Request]]):
-    """All batches of a training run, epoch after epoch, from any point on.
-
-    Each epoch goes through the clips in a new order; the last batch is filled up from the epoch's beginning. The
-    global batch is cut into equal consecutive parts, one a process.
-    """
-
-    def __init__(
-        self,
-        clips: int,
-        batch_size: int,
-        epochs: int,
-        seed: int,
-        first_step: int = 0,
-        rank: int = 0,
-        processes: int = 1,
-    ):
-        self.clips, self.batch_size, self.epochs, self.seed = clips, batch_size, epochs, seed
-        self.first_step, self.rank, self.processes = first_step, rank, processes
-        self.steps_per_epoch = -(-clips // batch_size)
-
-    def __len__(self) -> int:
-        return self.epochs * self.steps_per_epoch - self.first_step
-
-    def __iter__(self) -> Iterator[list[Request]]:
-        local = self.batch_size // self.processes
-        for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
-            order = generator(self.seed, "order", epoch).permutation(self.clips)
-            filled = np.resize(order, self.steps_per_epoch * self.batch_size)
-            skipped = max(0, self.first_step - epoch * self.steps_per_epoch)
-            for step in range(skipped, self.steps_per_epoch):
-                first = step * self.batch_size + self.rank * local
-                yield [Request(int(filled[p]), (self.seed, epoch, p)) for p in range(first, first + local)]
-
-
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; only the training process decides what to do about it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def training_loader(
-    dataset: ClipDataset, schedule: TrainingSchedule, workers: int, pin: bool
-) -> DataLoader[Sample]:
-    """Batches of the whole run; its workers live as long as it is iterated."""
-    return DataLoader(
-        dataset,
-        batch_sampler=schedule,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin,
-        worker_init_fn=_ignore_interrupt,
-    )
-
-
-def evaluation_loader(
-    dataset: ClipDataset, batch_size: int, workers: int, pin: bool, rank: int = 0, processes: int = 1
-) -> DataLoader[Sample]:
-    """Every clip once, in batches whose make-up does not depend on the number of processes that share them."""
-    batches = [
-        [Request(i, None) for i in range(start, min(start + batch_size, len(dataset)))]
-        for start in range(0, len(dataset), batch_size)
-    ]
-    return DataLoader(
-        dataset,
-        batch_sampler=batches[rank::processes],
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin,
-        persistent_workers=workers > 0,
-        worker_init_fn=_ignore_interrupt,
-    )
+            return Batch([], torch.empty(0), None, None, torch.empty(0), [], str(error))
+        clips = [request.clip for request in requests]
+        points = [sample.keypoints for sample in samples if sample.keypoints is not None]
+        return Batch(
+            clips,
+            torch.tensor([self.labels[clip] for clip in clips]),
+            torch.from_numpy(room[:first]) if self.reader.format.rgb else None,
+            torch.from_numpy(np.concatenate(points)) if points else None,
+            torch.from_numpy(np.concatenate([sample.windows for sample in samples])),
+            [(clip, x.problem) for clip, x in zip(clips, samples, strict=True) if x.problem is not None],
+        )
 
 
 class DamageLog:

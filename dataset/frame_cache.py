@@ -25,17 +25,21 @@ class FrameCache:
     def __init__(self, folder: Path, size: int):
         self.folder, self.size = folder, size
 
-    def decode(self, content: bytes, indices: np.ndarray) -> Decoded:
-        """The frames of a video file at `indices`; a damaged video is decoded anew each time, and reported."""
+    def decode(self, content: bytes, indices: np.ndarray, room: np.ndarray | None = None) -> Decoded:
+        """As `decode_video`; a damaged video is decoded anew each time, and reported."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(content)
         if not path.is_file():
             count = count_frames(content)
             whole = decode_video(content, np.arange(count), self.size) if count > indices.max() else None
             if whole is None or whole.problem is not None:
-                return decode_video(content, indices, self.size)
+                return decode_video(content, indices, self.size, room)
             self._keep(path, whole.frames)
-        return Decoded(np.load(path, mmap_mode="r")[indices])
+        kept = np.load(path, mmap_mode="r")
+        if indices[-1] >= len(kept):
+            return decode_video(content, indices, self.size, room)
+        out = None if room is None else room[: len(indices)]
+        return Decoded(np.take(kept, indices, axis=0, out=out, mode="clip"))
 
     def announcement(self, frames: int) -> str:
         """One line about what so many frames will take on disk."""

@@ -134,52 +134,44 @@ def _open(content: bytes) -> av.container.InputContainer:
     return av.open(io.BytesIO(content), "r", options=options, metadata_errors="ignore")
 
 
-def decode_video(content: bytes, indices: np.ndarray, size: int) -> Decoded:
+def decode_video(content: bytes, indices: np.ndarray, size: int, room: np.ndarray | None = None) -> Decoded:
     """The frames of a video file at `indices`, resized to size x size.
 
     Args:
         content: the file.
-        indices: frame numbers, int [wanted], in any order, repeats allowed.
+        indices: frame numbers, int [wanted], ascending, each once.
         size: height and width of the result, pixels.
+        room: uint8 [at least wanted, size, size, 3], to decode into; None: new memory.
 
     Frames that cannot be decoded repeat the last one before them that could (black if none), and the result's
     `problem` says so.
     """
-    wanted = np.unique(indices)
-    decoded: dict[int, np.ndarray] = {}
-    problem = None
+    frames = _room(room, indices, size)
+    done, problem = 0, None
     try:
         with _open(content) as container:
-            problem = _decode_stream(container, wanted, size, decoded)
+            reformatter = VideoReformatter()
+            for number, frame, damage in _walk(container):
+                problem = problem or damage
+                if frame is not None and number == indices[done]:
+                    # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
+                    picture = reformatter.reformat(
+                        frame, size, size, "rgb24", interpolation="BILINEAR", threads=1
+                    )
+                    frames[done] = _upright(picture.to_ndarray(), frame)
+                    done += 1
+                if done == len(indices):
+                    break
     except av.FFmpegError as error:
         problem = f"cannot be decoded: {error.strerror}"
-    missing = [int(index) for index in wanted if index not in decoded]
-    if missing and problem is None:
-        problem = f"ends before frame {missing[0]}"
-    filled: dict[int, np.ndarray] = {}
-    frame = np.zeros((size, size, 3), np.uint8)
-    for index in wanted:
-        frame = filled[int(index)] = decoded.get(int(index), frame)
-    return Decoded(np.stack([filled[int(index)] for index in indices]), problem)
+    if done < len(indices):
+        problem = problem or f"ends before frame {indices[done]}"
+        frames[done:] = frames[done - 1] if done else 0
+    return Decoded(frames, problem)
 
 
-def _decode_stream(
-    container: av.container.InputContainer, wanted: np.ndarray, size: int, decoded: dict[int, np.ndarray]
-) -> str | None:
-    """Decode packet by packet up to the last wanted frame; a damaged packet is noted and skipped."""
-    reformatter = VideoReformatter()
-    remaining = set(wanted.tolist())
-    problem = None
-    for number, frame, damage in _walk(container):
-        problem = problem or damage
-        if frame is not None and number in remaining:
-            # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
-            picture = reformatter.reformat(frame, size, size, "rgb24", interpolation="BILINEAR", threads=1)
-            decoded[number] = _upright(picture.to_ndarray(), frame)
-            remaining.discard(number)
-        if not remaining:
-            break
-    return problem
+def _room(room: np.ndarray | None, indices: np.ndarray, size: int) -> np.ndarray:
+    return np.empty((len(indices), size, size, 3), np.uint8) if room is None else room[: len(indices)]
 
 
 def _walk(
@@ -265,22 +257,22 @@ class VideoFrames:
             self.problem = self.problem or f"ends before frame {max(number + 1, self._start)}"
 
 
-def decode_images(contents: dict[int, bytes | None], indices: np.ndarray, size: int) -> Decoded:
-    """The same from image files: `contents` maps each wanted frame number to its file, None if it is missing."""
+def decode_images(
+    contents: Iterable[bytes | None], indices: np.ndarray, size: int, room: np.ndarray | None = None
+) -> Decoded:
+    """The same from image files: `contents` are those at `indices`, None for one that is missing."""
     problem = None
-    pictures: dict[int, np.ndarray] = {}
-    picture: np.ndarray = np.zeros((size, size, 3), np.uint8)
-    for index in sorted(contents):
-        content = contents[index]
+    frames = _room(room, indices, size)
+    for place, (index, content) in enumerate(zip(indices, contents, strict=True)):
         bgr = _decode_image(content)
         if bgr is None:
             problem = problem or f"image of frame {index} is {'missing' if content is None else 'damaged'}"
-        else:
-            if bgr.shape[:2] != (size, size):
-                bgr = cv2.resize(bgr, (size, size), interpolation=cv2.INTER_LINEAR)
-            picture = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        pictures[index] = picture
-    return Decoded(np.stack([pictures[int(index)] for index in indices]), problem)
+            frames[place] = frames[place - 1] if place else 0
+            continue
+        if bgr.shape[:2] != (size, size):
+            bgr = cv2.resize(bgr, (size, size), interpolation=cv2.INTER_LINEAR)
+        frames[place] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return Decoded(frames, problem)
 
 
 class ImageFrames:

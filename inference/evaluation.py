@@ -9,7 +9,8 @@ import numpy as np
 
 from configs.schema import Config
 from dataset.annotations import Clip
-from dataset.clips import ClipDataset, ClipReader, DamageLog, evaluation_loader
+from dataset.clips import ClipDataset, ClipReader, DamageLog
+from dataset.loader import evaluation_loader
 from dataset.sampling import Crop
 from modeling.engine import Predictor
 from modeling.recognizer import Recognizer, reported_prediction

@@ -12,7 +12,8 @@ from dataset.config import DataConfig
 from dataset.frame_cache import FrameCache
 from dataset.video import decode_video
 from tests.conftest import SIDE
-from tests.dataset.test_clips import BOTH, assert_same, data_config, dataset, training_batches
+from tests.dataset.test_clips import BOTH, data_config, dataset
+from tests.dataset.test_loader import assert_same, training_batches
 from utils.config import ConfigError
 
 Writer = Callable[[int], bytes]
@@ -20,8 +21,14 @@ Writer = Callable[[int], bytes]
 
 def test_kept_frames_are_the_decoded_ones(tmp_path: Path, mp4: Writer) -> None:
     cache = FrameCache(tmp_path / "frames", SIDE)
-    for indices in (np.array([3, 3, 0]), np.array([11, 2])):  # decoded, then kept
-        kept, decoded = cache.decode(mp4(12), indices), decode_video(mp4(12), indices, SIDE)
+    for indices in (np.array([0, 3]), np.array([2, 11])):  # decoded, then kept
+        decoded = decode_video(mp4(12), indices, SIDE)
+        room = np.full((3, SIDE, SIDE, 3), 7, np.uint8)
+        given = cache.decode(mp4(12), indices, room).frames
+        assert (
+            np.array_equal(given, decoded.frames) and np.shares_memory(given, room) and (room[2] == 7).all()
+        )
+        kept = cache.decode(mp4(12), indices)
         assert np.array_equal(kept.frames, decoded.frames) and kept.problem is None
     (file,) = (tmp_path / "frames").iterdir()
     assert len(np.load(file)) == 12
@@ -37,6 +44,7 @@ def test_another_size_or_video_is_kept_apart(tmp_path: Path, mp4: Writer) -> Non
 def test_damage_is_reported_every_time_and_not_kept(tmp_path: Path, mp4: Writer) -> None:
     cache = FrameCache(tmp_path, SIDE)
     broken = mp4(12)[: len(mp4(12)) // 2]
+    cache.decode(mp4(9), np.array([2]))  # this one is kept
     for content, indices in ((broken, np.array([11])), (mp4(9), np.array([10])), (b"", np.array([0]))):
         for _ in range(2):
             kept, decoded = cache.decode(content, indices), decode_video(content, indices, SIDE)

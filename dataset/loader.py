@@ -1,0 +1,110 @@
+"""Batches of a whole training run or evaluation, in their order, read ahead by loading processes.
+
+A seed and a position determine every batch, on any number of workers and processes.
+"""
+
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+
+from dataset.clips import Batch, ClipDataset, Request
+from dataset.frame_pool import FramePool
+from utils.seeding import generator
+
+
+class TrainingSchedule(Sampler[list[Request]]):
+    """All batches of a training run, epoch after epoch, from any point on.
+
+    Each epoch goes through the clips in a new order; the last batch is filled up from the epoch's beginning. The
+    global batch is cut into equal consecutive parts, one a process.
+    """
+
+    def __init__(
+        self,
+        clips: int,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        first_step: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ):
+        self.clips, self.batch_size, self.epochs, self.seed = clips, batch_size, epochs, seed
+        self.first_step, self.rank, self.processes = first_step, rank, processes
+        self.steps_per_epoch = -(-clips // batch_size)
+
+    def __len__(self) -> int:
+        return self.epochs * self.steps_per_epoch - self.first_step
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        local = self.batch_size // self.processes
+        for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
+            order = generator(self.seed, "order", epoch).permutation(self.clips)
+            filled = np.resize(order, self.steps_per_epoch * self.batch_size)
+            skipped = max(0, self.first_step - epoch * self.steps_per_epoch)
+            for step in range(skipped, self.steps_per_epoch):
+                first = step * self.batch_size + self.rank * local
+                yield [Request(int(filled[p]), (self.seed, epoch, p)) for p in range(first, first + local)]
+
+
+class _HandedOver(Dataset[Batch]):
+    """The batches of a data set as loading processes hand them over: their frames through a pool."""
+
+    def __init__(self, dataset: ClipDataset, workers: int, clips: int):
+        self.dataset, self.pool = dataset, FramePool(workers, dataset.room(clips))
+
+    def __getitem__(self, requests: list[Request]) -> Batch:
+        worker = get_worker_info()
+        assert worker is not None
+        piece = self.pool.take(worker.id)
+        if piece is None:  # whoever receives the batches keeps many of them
+            return self.dataset[requests]
+        batch = self.dataset.read(requests, self.pool.room(piece))
+        if batch.frames is None:  # an error
+            self.pool.free(piece)
+        else:
+            batch.frames = self.pool.lend(piece, len(batch.frames))
+        return batch
+
+
+def _loader(
+    dataset: ClipDataset, batches: Iterable[list[Request]], clips: int, workers: int, pin: bool
+) -> DataLoader[Batch]:
+    """clips: of a batch, at most."""
+    forked = workers > 0 and sys.platform == "linux"
+    return DataLoader(
+        _HandedOver(dataset, workers, clips) if forked and dataset.reader.format.rgb else dataset,
+        sampler=batches,
+        batch_size=None,  # a request is one for a whole batch
+        num_workers=workers,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+        worker_init_fn=_ignore_interrupt,
+        multiprocessing_context="fork" if forked else None,
+    )
+
+
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; only the training process decides what to do about it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def training_loader(
+    dataset: ClipDataset, schedule: TrainingSchedule, workers: int, pin: bool
+) -> DataLoader[Batch]:
+    """Batches of the whole run; its workers live as long as it is iterated."""
+    return _loader(dataset, schedule, schedule.batch_size // schedule.processes, workers, pin)
+
+
+def evaluation_loader(
+    dataset: ClipDataset, batch_size: int, workers: int, pin: bool, rank: int = 0, processes: int = 1
+) -> DataLoader[Batch]:
+    """Every clip once, in batches whose make-up does not depend on the number of processes that share them."""
+    batches = [
+        [Request(i, None) for i in range(start, min(start + batch_size, len(dataset)))]
+        for start in range(0, len(dataset), batch_size)
+    ]
+    return _loader(dataset, batches[rank::processes], batch_size, workers, pin)
