@@ -6,11 +6,14 @@ weights of 1 x k x k convolutions run at a quarter of the speed of a matrix prod
 (docs/performance.md); here they are matrix products, one for each place of the kernel.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from modeling.recomputation import Recipe, keep, kept, recipe_of
 
 Triple = tuple[int, int, int]
 
@@ -35,7 +38,7 @@ def input_gradient(grad: Tensor, weight: Tensor, shape: torch.Size, stride: Trip
     """The gradient of `convolve` in x of `shape`."""
     if weight.shape[2:].numel() == 1:
         return (_rows(grad) @ weight.flatten(1)).unflatten(0, _places(grad)).permute(0, 4, 1, 2, 3)
-    x = grad.new_empty(1).expand(shape)  # only its shape is used
+    x = of_shape(shape, grad)
     return _backward(grad, x, weight, stride, [True, False, False])[0]
 
 
@@ -43,8 +46,7 @@ def weight_gradient(x: Tensor, grad: Tensor, shape: torch.Size, stride: Triple) 
     """The gradient of `convolve` in the weight of `shape`, [O, C, *kernel]."""
     kernel = shape[2:]
     if not _products_pay(x, shape):
-        weight = grad.new_empty(1).expand(shape)  # only its shape is used
-        return _backward(grad, x, weight, stride, [False, True, False])[1]
+        return _backward(grad, x, of_shape(shape, grad), stride, [False, True, False])[1]
     if kernel.numel() == 1:
         result = _rows(grad).T @ _rows(x)
     elif kernel[1:].numel() == 1:
@@ -53,6 +55,11 @@ def weight_gradient(x: Tensor, grad: Tensor, shape: torch.Size, stride: Triple) 
         assert kernel[0] == 1 and stride[1] == stride[2] and kernel[1] == kernel[2]
         result = _spatial(x, grad, kernel[1], stride[1])
     return result.view(*kernel, *shape[:2]).permute(3, 4, 0, 1, 2)
+
+
+def of_shape(shape: torch.Size, like: Tensor) -> Tensor:
+    """What operations read nothing of but the shape; contiguous, or they would make a copy that is."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last_3d)
 
 
 def _backward(
@@ -129,35 +136,60 @@ def _spatial(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, recipe: Recipe | None) -> Tensor:
         ctx.stride = stride
-        ctx.save_for_backward(x, weight)
+        keep(ctx, x, recipe, weight)
         return convolve(x, weight, stride)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        x, weight = kept(ctx)
         inputs = None
         if ctx.needs_input_grad[0]:
             inputs = input_gradient(grad, weight, x.shape, ctx.stride)
-        return inputs, weight_gradient(x, grad, weight.shape, ctx.stride), None
+        return inputs, weight_gradient(x, grad, weight.shape, ctx.stride), None, None
+
+
+class _PointConvolutions(torch.autograd.Function):
+    """Several 1 x 1 x 1 convolutions of one map."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, recipe: Recipe | None, *weights: Tensor) -> tuple[Tensor, ...]:
+        keep(ctx, x, recipe, *weights)
+        return tuple(convolve(x, weight, (1, 1, 1)) for weight in weights)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, *weights = kept(ctx)
+        inputs = input_gradient(grads[0], weights[0], x.shape, (1, 1, 1))
+        for grad, weight in zip(grads[1:], weights[1:], strict=True):
+            _rows(inputs).addmm_(_rows(grad), weight.flatten(1))
+        kernels = (weight_gradient(x, g, w.shape, (1, 1, 1)) for g, w in zip(grads, weights, strict=True))
+        return inputs, None, *kernels
+
+
+def convolve_points(x: Tensor, convs: "Sequence[Conv3d]") -> Sequence[Tensor]:
+    """Several 1 x 1 x 1 convolutions of one map; in training their gradients in it are added up where they arise."""
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return [conv(x) for conv in convs]
+    return _PointConvolutions.apply(x, recipe_of(x), *(conv.weight.to(x.dtype) for conv in convs))
 
 
 class _TransposedConvolution(torch.autograd.Function):
     """The input gradient of a convolution, and the other way round."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Triple, recipe: Recipe | None) -> Tensor:
         ctx.stride = stride
-        ctx.save_for_backward(x, weight)
+        keep(ctx, x, recipe, weight)
         size = [length * step for length, step in zip(x.shape[2:], stride, strict=True)]
         return input_gradient(x, weight, torch.Size([len(x), weight.shape[1], *size]), stride)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, weight = kept(ctx)
         inputs = convolve(grad, weight, ctx.stride)
-        return inputs, weight_gradient(grad, x, weight.shape, ctx.stride), None
+        return inputs, weight_gradient(grad, x, weight.shape, ctx.stride), None, None
 
 
 class Conv3d(nn.Conv3d):
@@ -170,7 +202,7 @@ class Conv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return self._conv_forward(x, self.weight.to(x.dtype), None)
-        return _Convolution.apply(x, self.weight.to(x.dtype), self.stride)
+        return _Convolution.apply(x, self.weight.to(x.dtype), self.stride, recipe_of(x))
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
@@ -186,4 +218,4 @@ class ConvTranspose3d(nn.ConvTranspose3d):
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             padding = _padding(weight.shape[2:])
             return nn.functional.conv_transpose3d(x, weight, None, self.stride, padding, self.output_padding)
-        return _TransposedConvolution.apply(x, weight, self.stride)
+        return _TransposedConvolution.apply(x, weight, self.stride, recipe_of(x))

@@ -7,6 +7,7 @@ Specification section 4. A connection leads from one stream to another after one
 from torch import Tensor, nn
 
 from modeling.convolution import Conv3d, ConvTranspose3d
+from modeling.recomputation import is_large, recipe_of, with_recipe
 
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths
@@ -40,6 +41,14 @@ class LateralExchange(nn.Module):
         """The two streams' maps after the exchange that follows `block`; both read the maps as they came."""
         large, small = maps[self.large], maps[self.small]
         return {
-            self.large: large + self.to_large[block](small),
-            self.small: small + self.to_small[block](large),
+            self.large: _added(large, self.to_large[block], small),
+            self.small: _added(small, self.to_small[block], large),
         }
+
+
+def _added(x: Tensor, connection: nn.Module, other: Tensor) -> Tensor:
+    first, second = recipe_of(x), recipe_of(other)
+    total = connection(other).add_(x)
+    if first is None or second is None or not is_large(total):
+        return total
+    return with_recipe(total, lambda: connection(second()).add_(first()))

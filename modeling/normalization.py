@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modeling.convolution import Triple, convolve, input_gradient, weight_gradient
+from modeling.convolution import Triple, convolve, input_gradient, of_shape, weight_gradient
+from modeling.recomputation import Recipe, keep, kept, recipe_of, with_recipe
 
 aten = torch.ops.aten
 
@@ -34,29 +35,47 @@ def _activate_again(
     return aten.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0].relu_()
 
 
-def _activation_gradients(
-    grad: Tensor, y: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
+def _mask(grad: Tensor, y: Tensor) -> Tensor:
+    """The gradient that passes a ReLU, in the memory of its result `y`."""
+    aten.threshold_backward(grad, y, 0, grad_input=y)
+    return y
+
+
+def _norm_gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in x, weight and bias of y = relu(batch_norm(x))."""
-    through = aten.threshold_backward(grad, y, 0)
-    return aten.native_batch_norm_backward(
-        through, x, weight, None, None, mean, inverse, True, eps, [True, True, True]
+    """Gradients in x, weight and bias of batch_norm; the first takes the memory of `grad` where that is precise."""
+    exact = grad.dtype is not torch.bfloat16
+    inputs, weights, biases = aten.native_batch_norm_backward(
+        grad, x, weight, None, None, mean, inverse, True, eps, [not exact, True, True]
     )
+    if exact:  # weight * inverse * (grad - mean of grad - normalised x * mean of grad * normalised x)
+        count = x.numel() // x.shape[1]
+        slope = weight * inverse
+        by_x = -slope * inverse * weights / count
+        constant = -slope * biases / count - by_x * mean
+        inputs = grad
+        values, xs = (tensor.movedim(1, -1) for tensor in (grad, x))
+        torch.addcmul(constant, values, slope, out=values).addcmul_(xs, by_x)
+    return inputs, weights, biases
 
 
 class _NormReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm3d) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm3d
+    ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, inverse = _activate(x, norm)
         ctx.eps = norm.eps
         ctx.save_for_backward(x, weight, bias, mean, inverse)
-        return y
+        ctx.mark_non_differentiable(mean, inverse)
+        return y, mean, inverse
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, inverse = ctx.saved_tensors
         y = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
-        return *_activation_gradients(grad, y, x, weight, mean, inverse, ctx.eps), None
+        return *_norm_gradients(_mask(grad, y), x, weight, mean, inverse, ctx.eps), None
 
 
 class _NormReLUConv(torch.autograd.Function):
@@ -69,29 +88,34 @@ class _NormReLUConv(torch.autograd.Function):
         kernel: Tensor,
         norm: nn.BatchNorm3d,
         stride: Triple,
+        recipe: Recipe | None,
     ) -> Tensor:
         y, mean, inverse = _activate(x, norm)
         ctx.eps, ctx.stride = norm.eps, stride
-        ctx.save_for_backward(x, weight, bias, kernel, mean, inverse)
+        keep(ctx, x, recipe, weight, bias, kernel, mean, inverse)
         return convolve(y, kernel, stride)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, kernel, mean, inverse = ctx.saved_tensors
+        x, weight, bias, kernel, mean, inverse = kept(ctx)
         y = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
         kernels = weight_gradient(y, grad, kernel.shape, ctx.stride)
-        through = input_gradient(grad, kernel, y.shape, ctx.stride)
-        return *_activation_gradients(through, y, x, weight, mean, inverse, ctx.eps), kernels, None, None
+        through = _mask(input_gradient(grad, kernel, y.shape, ctx.stride), y)
+        gradients = _norm_gradients(through, x, weight, mean, inverse, ctx.eps)
+        return *gradients, kernels, None, None, None
 
 
 def norm_relu(x: Tensor, norm: nn.BatchNorm3d) -> Tensor:
     """relu(norm(x)) in training."""
-    return _NormReLU.apply(x, norm.weight, norm.bias, norm)
+    y, mean, inverse = _NormReLU.apply(x, norm.weight, norm.bias, norm)
+    parts = (x.detach(), norm.weight.detach(), norm.bias.detach(), mean, inverse, norm.eps)
+    return with_recipe(y, lambda: _activate_again(*parts))
 
 
 def norm_relu_conv(x: Tensor, norm: nn.BatchNorm3d, conv: nn.Conv3d) -> Tensor:
     """conv(relu(norm(x))) in training."""
-    return _NormReLUConv.apply(x, norm.weight, norm.bias, conv.weight.to(x.dtype), norm, conv.stride)
+    kernel = conv.weight.to(x.dtype)
+    return _NormReLUConv.apply(x, norm.weight, norm.bias, kernel, norm, conv.stride, recipe_of(x))
 
 
 def _triple(value: int | Triple) -> Triple:
@@ -109,7 +133,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (indices,) = ctx.saved_tensors
-        x = grad.new_empty(1).expand(ctx.shape)  # only its shape is used
+        x = of_shape(ctx.shape, grad)
         inputs = aten.max_pool3d_with_indices_backward(grad, x, *ctx.window, (1, 1, 1), False, indices.long())
         return inputs, None, None, None
 

@@ -5,16 +5,18 @@ wants the maps in between, calls the blocks itself. Works for any clip length an
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from modeling.convolution import Conv3d
+from modeling.convolution import Conv3d, convolve_points
 from modeling.heatmaps import Profiles
 from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
 from modeling.profile_convolution import convolve_profiles
+from modeling.recomputation import concatenate, is_large, with_recipe
 
 NUM_BLOCKS = 5
 
@@ -60,12 +62,18 @@ class ConvBNReLU(nn.Module):
 
 def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     """Layers one after the other; in training with less memory, see `modeling.normalization`."""
+    first = layers[0]
+    is_input = isinstance(x, Profiles) or not x.requires_grad
+    convolved = partial(_convolve, first.conv, x)
+    x = convolved()
+    if is_input and torch.is_grad_enabled() and is_large(x):
+        x = with_recipe(x, convolved)
+    return continue_layers(layers, x)
+
+
+def continue_layers(layers: Sequence[ConvBNReLU], x: Tensor) -> Tensor:
+    """The same from the result of the first convolution."""
     first, *others = layers
-    x = (
-        convolve_profiles(x, first.conv.weight, first.conv.stride)
-        if isinstance(x, Profiles)
-        else first.conv(x)
-    )
     norm = first.bn
     # Another type of BatchNorm has its statistics from several processes.
     plain = type(norm) is not nn.BatchNorm3d or not norm.training or not torch.is_grad_enabled()
@@ -77,6 +85,10 @@ def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     for before, layer in pairwise(layers):
         x = norm_relu_conv(x, before.bn, layer.conv)
     return norm_relu(x, layers[-1].bn)
+
+
+def _convolve(conv: Conv3d, x: Tensor | Profiles) -> Tensor:
+    return convolve_profiles(x, conv.weight, conv.stride) if isinstance(x, Profiles) else conv(x)
 
 
 class SeparableConv(nn.Module):
@@ -120,17 +132,19 @@ class Mixed(nn.Module):
         self.out_channels = a + b2 + c2 + d
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([_run_branch(cast(nn.Sequential, branch), x) for branch in self.branches], dim=1)
+        *branches, pooled = (_layers(cast(nn.Sequential, branch)) for branch in self.branches)
+        convolved = convolve_points(x, [layers[0].conv for layers in branches])
+        maps = [continue_layers(layers, z) for layers, z in zip(branches, convolved, strict=True)]
+        maps.append(run_layers(pooled, self.branches[-1][0](x)))  # type: ignore[index]
+        return concatenate(maps)
 
 
-def _run_branch(branch: nn.Sequential, x: Tensor) -> Tensor:
+def _layers(branch: nn.Sequential) -> list[ConvBNReLU]:
     layers: list[ConvBNReLU] = []
     for module in branch:
-        if isinstance(module, MaxPool3d):
-            x = module(x)
-        else:
+        if not isinstance(module, MaxPool3d):
             layers += module.layers if isinstance(module, SeparableConv) else [cast(ConvBNReLU, module)]
-    return run_layers(layers, x)
+    return layers
 
 
 class S3D(nn.Module):

@@ -77,19 +77,18 @@ def choose_device(device: str) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep the memory of freed tensors for the next ones, up to 32 MiB each.
+    """Let the C library keep the memory of freed tensors for the next ones, as torch does on a GPU.
 
-    By default it returns much of it to the system, which then clears every page again for the next step. Larger pieces,
-    which it could keep too, would leave gaps between one another that cost a third more memory. Only glibc has the
-    switches; elsewhere nothing happens.
+    By default it returns much of it to the system, which then clears every page again for the next step. Only glibc has
+    the switches; elsewhere nothing happens.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
-    trim_threshold, mmap_threshold = -1, -3  # names in malloc.h
-    libc.mallopt(mmap_threshold, 32 * 2**20)
+    trim_threshold, mmap_max = -1, -4  # names in malloc.h
     libc.mallopt(trim_threshold, -1)
+    libc.mallopt(mmap_max, 0)
 
 
 def start_processes(device: str, timeout: timedelta | None = None) -> Processes:

@@ -1,0 +1,55 @@
+"""Maps that are not kept for the backward pass, because it computes them again.
+
+Where a convolution of `modeling.convolution` or `modeling.normalization` would keep a map for the gradient of its
+weight, it keeps the map's recipe, if there is one. Recipes hold tensors that are kept anyway, and no others.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Recipe = Callable[[], Tensor]
+
+LARGE = 10_000_000
+
+
+def is_large(x: Tensor) -> bool:
+    """Whether a map, [B, C, T, H, W], is worth computing convolutions again for."""
+    return x[0].numel() >= LARGE
+
+
+def with_recipe(x: Tensor, recipe: Recipe) -> Tensor:
+    """`x`, which `recipe` computes again."""
+    if torch.compiler.is_compiling():
+        return x
+    x.recipe = torch.no_grad()(recipe)  # type: ignore[attr-defined]
+    return x
+
+
+def recipe_of(x: Tensor) -> Recipe | None:
+    return getattr(x, "recipe", None)
+
+
+def concatenate(parts: Sequence[Tensor]) -> Tensor:
+    """Along the channels; with a recipe if all parts have one."""
+    joined = torch.cat(list(parts), dim=1)
+    recipes = [recipe for recipe in map(recipe_of, parts) if recipe is not None]
+    if len(recipes) == len(parts):
+        return with_recipe(joined, lambda: torch.cat([recipe() for recipe in recipes], dim=1))
+    return joined
+
+
+def keep(ctx: Any, x: Tensor, recipe: Recipe | None, *others: Tensor) -> None:
+    """Keep `x`, or its recipe, and others for the backward pass of an autograd function."""
+    ctx.recipe = recipe
+    ctx.save_for_backward(*([x] if recipe is None else []), *others)
+
+
+def kept(ctx: Any) -> tuple[Tensor, ...]:
+    """What `keep` kept: x and the others. Once: a recipe is let go, with what it holds."""
+    if ctx.recipe is None:
+        return ctx.saved_tensors
+    x, ctx.recipe = ctx.recipe(), None
+    return x, *ctx.saved_tensors
