@@ -7,7 +7,7 @@ Specification section 4. A connection leads from one stream to another after one
 from torch import Tensor, nn
 
 from modeling.convolution import Conv3d, ConvTranspose3d
-from modeling.recomputation import is_large, recipe_of, with_recipe
+from modeling.recomputation import recipe_of, with_recipe, worth_convolving
 
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths
@@ -49,6 +49,6 @@ class LateralExchange(nn.Module):
 def _added(x: Tensor, connection: nn.Module, other: Tensor) -> Tensor:
     first, second = recipe_of(x), recipe_of(other)
     total = connection(other).add_(x)
-    if first is None or second is None or not is_large(total):
+    if first is None or second is None or not worth_convolving(total):
         return total
     return with_recipe(total, lambda: connection(second()).add_(first()))

@@ -1,8 +1,8 @@
 """BatchNorm and ReLU in training, which keep one map of a layer instead of two, and max-pooling that keeps less.
 
 Between two convolutions autograd keeps what goes into BatchNorm and what comes out of ReLU. The latter is cheap to
-compute again from the former, so the next convolution does that in its backward pass. Same numbers; little more than
-half the memory. A layer is a convolution, then `nn.BatchNorm3d`, then ReLU.
+compute again from the former, so for large maps the backward pass does that. Same numbers; little more than half the
+memory. A layer is a convolution, then `nn.BatchNorm3d`, then ReLU.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling.convolution import Triple, convolve, input_gradient, of_shape, weight_gradient
-from modeling.recomputation import Recipe, keep, kept, recipe_of, with_recipe
+from modeling.recomputation import Recipe, keep, kept, recipe_of, with_recipe, worth_activating
 
 aten = torch.ops.aten
 
@@ -35,21 +35,16 @@ def _activate_again(
     return aten.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0].relu_()
 
 
-def _mask(grad: Tensor, y: Tensor) -> Tensor:
-    """The gradient that passes a ReLU, in the memory of its result `y`."""
-    aten.threshold_backward(grad, y, 0, grad_input=y)
-    return y
-
-
 def _norm_gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
+    grad: Tensor, y: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in x, weight and bias of batch_norm; the first takes the memory of `grad` where that is precise."""
-    exact = grad.dtype is not torch.bfloat16
+    """Gradients in x, weight and bias of y = relu(batch_norm(x)); where y was computed again, in its memory."""
+    in_place = worth_activating(x) and grad.dtype is not torch.bfloat16
+    grad = aten.threshold_backward(grad, y, 0, **({"grad_input": y} if in_place else {}))
     inputs, weights, biases = aten.native_batch_norm_backward(
-        grad, x, weight, None, None, mean, inverse, True, eps, [not exact, True, True]
+        grad, x, weight, None, None, mean, inverse, True, eps, [not in_place, True, True]
     )
-    if exact:  # weight * inverse * (grad - mean of grad - normalised x * mean of grad * normalised x)
+    if in_place:  # weight * inverse * (grad - mean of grad - normalised x * mean of grad * normalised x)
         count = x.numel() // x.shape[1]
         slope = weight * inverse
         by_x = -slope * inverse * weights / count
@@ -67,15 +62,15 @@ class _NormReLU(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, inverse = _activate(x, norm)
         ctx.eps = norm.eps
-        ctx.save_for_backward(x, weight, bias, mean, inverse)
+        ctx.save_for_backward(x, weight, bias, mean, inverse, *([] if worth_activating(x) else [y]))
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
-        x, weight, bias, mean, inverse = ctx.saved_tensors
-        y = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
-        return *_norm_gradients(_mask(grad, y), x, weight, mean, inverse, ctx.eps), None
+        x, weight, bias, mean, inverse, *y = ctx.saved_tensors
+        again = y[0] if y else _activate_again(x, weight, bias, mean, inverse, ctx.eps)
+        return *_norm_gradients(grad, again, x, weight, mean, inverse, ctx.eps), None
 
 
 class _NormReLUConv(torch.autograd.Function):
@@ -92,22 +87,29 @@ class _NormReLUConv(torch.autograd.Function):
     ) -> Tensor:
         y, mean, inverse = _activate(x, norm)
         ctx.eps, ctx.stride = norm.eps, stride
-        keep(ctx, x, recipe, weight, bias, kernel, mean, inverse)
+        keep(ctx, x, recipe, weight, bias, kernel, mean, inverse, *([] if worth_activating(x) else [y]))
         return convolve(y, kernel, stride)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, kernel, mean, inverse = kept(ctx)
-        y = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
-        kernels = weight_gradient(y, grad, kernel.shape, ctx.stride)
-        through = _mask(input_gradient(grad, kernel, y.shape, ctx.stride), y)
-        gradients = _norm_gradients(through, x, weight, mean, inverse, ctx.eps)
-        return *gradients, kernels, None, None, None
+        x, weight, bias, kernel, mean, inverse, *y = kept(ctx)
+        again = y[0] if y else _activate_again(x, weight, bias, mean, inverse, ctx.eps)
+        kernels = weight_gradient(again, grad, kernel.shape, ctx.stride)
+        through = input_gradient(grad, kernel, again.shape, ctx.stride)
+        return (
+            *_norm_gradients(through, again, x, weight, mean, inverse, ctx.eps),
+            kernels,
+            None,
+            None,
+            None,
+        )
 
 
 def norm_relu(x: Tensor, norm: nn.BatchNorm3d) -> Tensor:
     """relu(norm(x)) in training."""
     y, mean, inverse = _NormReLU.apply(x, norm.weight, norm.bias, norm)
+    if not worth_activating(x):
+        return y
     parts = (x.detach(), norm.weight.detach(), norm.bias.detach(), mean, inverse, norm.eps)
     return with_recipe(y, lambda: _activate_again(*parts))
 

@@ -12,12 +12,18 @@ from torch import Tensor
 
 Recipe = Callable[[], Tensor]
 
-LARGE = 10_000_000
+# From how many values on the memory of a map is worth more than the time for an activation or a convolution.
+ACTIVATION, CONVOLUTION = 2**20, 10_000_000
 
 
-def is_large(x: Tensor) -> bool:
-    """Whether a map, [B, C, T, H, W], is worth computing convolutions again for."""
-    return x[0].numel() >= LARGE
+def worth_activating(x: Tensor) -> bool:
+    """Whether a map is to be computed again by BatchNorm and ReLU."""
+    return x.numel() >= ACTIVATION
+
+
+def worth_convolving(x: Tensor) -> bool:
+    """Whether a map is to be computed again by a convolution."""
+    return x.numel() >= CONVOLUTION
 
 
 def with_recipe(x: Tensor, recipe: Recipe) -> Tensor:

@@ -16,7 +16,7 @@ from modeling.convolution import Conv3d, convolve_points
 from modeling.heatmaps import Profiles
 from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
 from modeling.profile_convolution import convolve_profiles
-from modeling.recomputation import concatenate, is_large, with_recipe
+from modeling.recomputation import concatenate, with_recipe, worth_convolving
 
 NUM_BLOCKS = 5
 
@@ -66,7 +66,7 @@ def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     is_input = isinstance(x, Profiles) or not x.requires_grad
     convolved = partial(_convolve, first.conv, x)
     x = convolved()
-    if is_input and torch.is_grad_enabled() and is_large(x):
+    if is_input and torch.is_grad_enabled() and worth_convolving(x):
         x = with_recipe(x, convolved)
     return continue_layers(layers, x)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import plain
+from modeling import recomputation
 from modeling.normalization import MaxPool3d
 from modeling.s3d import S3D, ConvBNReLU, Mixed, run_layers
 
@@ -33,7 +34,9 @@ def assert_trained_alike(module: nn.Module, x: Tensor) -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_a_block_trains_as_the_plain_one() -> None:
+@pytest.mark.parametrize("least", [0, 2**20])
+def test_a_block_trains_as_the_plain_one(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputation, "ACTIVATION", least)
     torch.manual_seed(0)
     block = Mixed(8, (8, 8, 16, 8, 8, 8), momentum=0.1).double()
     with torch.no_grad():
@@ -44,8 +47,9 @@ def test_a_block_trains_as_the_plain_one() -> None:
     assert_trained_alike(block, clip(8))
 
 
-def test_nothing_but_the_input_of_batch_norm_is_kept() -> None:
+def test_nothing_but_the_input_of_batch_norm_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """One map a layer, and the input of the first."""
+    monkeypatch.setattr(recomputation, "ACTIVATION", 0)
     torch.manual_seed(0)
     layers = [ConvBNReLU(8, 8, (1, 3, 3), momentum=0.1), ConvBNReLU(8, 8, (3, 1, 1), momentum=0.1)]
     kept: list[int] = []

