@@ -63,9 +63,8 @@ class FramePool:
         return torch.from_numpy(view)
 
     def _free_here(self, piece: int) -> None:
-        if (
-            os.getpid() == self._owner
-        ):  # what a forked process does with its copy of the tensor does not count
+        # What a forked process does with its copy of the tensor does not count.
+        if os.getpid() == self._owner:
             self.free(piece)
 
 
