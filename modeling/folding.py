@@ -6,6 +6,7 @@ frame, however many clips the frame is in. Up to rounding the numbers stay the s
 """
 
 import copy
+from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
@@ -59,7 +60,7 @@ class FoldedConv(nn.Module):
 
 
 class FoldedStem(nn.Module):
-    """The first block: `Windows` -> [B, C, T / 2, H / 2, W / 2]."""
+    """The first block: `Windows` -> [B, C, T / 2, H / 2, W / 2]. What clips have in common is computed once."""
 
     def __init__(self, stem: SeparableConv, dtype: torch.dtype):
         super().__init__()
@@ -67,9 +68,39 @@ class FoldedStem(nn.Module):
 
     def forward(self, windows: Windows) -> Tensor:
         frames, places = self.spatial(windows.frames), windows.places
-        if len(places) > 1 or places.shape[1] != frames.shape[2]:  # else the clip is these frames
-            frames = frames.permute(0, 2, 3, 4, 1)[0][places].permute(0, 4, 1, 2, 3)
-        return self.temporal(frames)
+        if len(places) == 1 and places.shape[1] == frames.shape[2]:  # the clip is these frames
+            return self.temporal(frames)
+        return self._of_windows(frames.permute(0, 2, 3, 4, 1)[0], places)
+
+    @torch.compiler.disable  # how much there is to compute depends on the places
+    def _of_windows(self, frames: Tensor, places: Tensor) -> Tensor:
+        """The temporal convolution of frames [F, H, W, C] at places [B, T], once for each neighbourhood of frames."""
+        kernel, stride = self.temporal.weight.shape[2], self.temporal.stride[0]
+        padded = F.pad(places, (kernel // 2, kernel // 2), value=-1)
+        seen = padded.unfold(1, kernel, stride)  # [B, T', kernel]
+        different, whose = torch.unique(seen.flatten(0, 1), dim=0, return_inverse=True)
+        if len(different) == len(whose):
+            return self.temporal(frames[places].permute(0, 4, 1, 2, 3))
+        position = torch.arange(len(whose), device=places.device)
+        first = torch.zeros_like(position[: len(different)])
+        first.scatter_reduce_(0, whose, position, "amin", include_self=False)
+        order = first.argsort()  # neighbourhoods as they first appear, which is in runs of a clip
+        clips, steps = first[order] // seen.shape[1], first[order] % seen.shape[1]
+        breaks = ((clips.diff() != 0) | (steps.diff() != 1)).nonzero()[:, 0] + 1
+        needed, kept, length = [], [], 0  # one clip of all runs, and which places of its result are theirs
+        for begin, end in pairwise([0, *breaks.tolist(), len(order)]):
+            start = int(steps[begin]) * stride
+            run = padded[int(clips[begin]), start : start + (end - begin - 1) * stride + kernel]
+            needed.append(F.pad(run, (0, -len(run) % stride), value=-1))
+            kept.append(length // stride + position[: end - begin])
+            length += len(needed[-1])
+        joined = torch.cat(needed)
+        maps = frames[joined.clamp(min=0)]
+        maps[joined < 0] = 0
+        maps = maps[None].permute(0, 4, 1, 2, 3)
+        maps = F.conv3d(maps, self.temporal.weight, self.temporal.bias, self.temporal.stride).relu_()
+        where = torch.cat(kept)[order.argsort()[whose]].view(len(places), -1)
+        return maps.permute(0, 2, 3, 4, 1)[0][where].permute(0, 4, 1, 2, 3)
 
 
 class FoldedMixed(nn.Module):
