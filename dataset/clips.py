@@ -271,8 +271,8 @@ class ClipDataset(Dataset[Batch]):
 
     def room(self, clips: int) -> tuple[int, ...]:
         """Shape of the frames of so many clips, at most."""
-        size = self.reader.config.frame_size
-        return clips * len(self.crops or [None]) * self.reader.format.frames, size, size, 3
+        size, format = self.reader.config.frame_size, self.reader.format
+        return clips * len(self.crops or [None]) * format.frames * format.rgb, size, size, 3
 
     def read(self, requests: list[Request], room: np.ndarray) -> Batch:
         """One clip after the other, crops of one clip following one another; the frames are a part of `room`."""

@@ -7,7 +7,7 @@ Specification section 4. A connection leads from one stream to another after one
 from torch import Tensor, nn
 
 from modeling.convolution import Conv3d, ConvTranspose3d
-from modeling.recomputation import recipe_of, with_recipe, worth_convolving
+from modeling.recomputation import combine, worth_convolving
 
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths
@@ -47,8 +47,4 @@ class LateralExchange(nn.Module):
 
 
 def _added(x: Tensor, connection: nn.Module, other: Tensor) -> Tensor:
-    first, second = recipe_of(x), recipe_of(other)
-    total = connection(other).add_(x)
-    if first is None or second is None or not worth_convolving(total):
-        return total
-    return with_recipe(total, lambda: connection(second()).add_(first()))
+    return combine(lambda x, other: connection(other).add_(x), x, other, worth=worth_convolving)

@@ -4,7 +4,7 @@ Where a convolution of `modeling.convolution` or `modeling.normalization` would 
 weight, it keeps the map's recipe, if there is one. Recipes hold tensors that are kept anyway, and no others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -38,13 +38,15 @@ def recipe_of(x: Tensor) -> Recipe | None:
     return getattr(x, "recipe", None)
 
 
-def concatenate(parts: Sequence[Tensor]) -> Tensor:
-    """Along the channels; with a recipe if all parts have one."""
-    joined = torch.cat(list(parts), dim=1)
+def combine(
+    compute: Callable[..., Tensor], *parts: Tensor, worth: Callable[[Tensor], bool] | None = None
+) -> Tensor:
+    """`compute` of maps; with a recipe if all of them have one and the result is worth it (default: always)."""
+    result = compute(*parts)
     recipes = [recipe for recipe in map(recipe_of, parts) if recipe is not None]
-    if len(recipes) == len(parts):
-        return with_recipe(joined, lambda: torch.cat([recipe() for recipe in recipes], dim=1))
-    return joined
+    if len(recipes) < len(parts) or (worth is not None and not worth(result)):
+        return result
+    return with_recipe(result, lambda: compute(*(recipe() for recipe in recipes)))
 
 
 def keep(ctx: Any, x: Tensor, recipe: Recipe | None, *others: Tensor) -> None:

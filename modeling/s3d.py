@@ -16,7 +16,7 @@ from modeling.convolution import Conv3d, convolve_points
 from modeling.heatmaps import Profiles
 from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
 from modeling.profile_convolution import convolve_profiles
-from modeling.recomputation import concatenate, with_recipe, worth_convolving
+from modeling.recomputation import combine, with_recipe, worth_convolving
 
 NUM_BLOCKS = 5
 
@@ -136,7 +136,7 @@ class Mixed(nn.Module):
         convolved = convolve_points(x, [layers[0].conv for layers in branches])
         maps = [continue_layers(layers, z) for layers, z in zip(branches, convolved, strict=True)]
         maps.append(run_layers(pooled, self.branches[-1][0](x)))  # type: ignore[index]
-        return concatenate(maps)
+        return combine(lambda *maps: torch.cat(maps, dim=1), *maps)
 
 
 def _layers(branch: nn.Sequential) -> list[ConvBNReLU]:

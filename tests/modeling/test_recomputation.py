@@ -9,7 +9,7 @@ from torch import Tensor
 from modeling import recomputation
 from modeling.convolution import Conv3d
 from modeling.heatmaps import heatmap_profiles
-from modeling.recomputation import concatenate, recipe_of, with_recipe
+from modeling.recomputation import combine, recipe_of, with_recipe
 from modeling.vknet import VKNet
 
 
@@ -64,9 +64,13 @@ def test_a_recipe_is_let_go_when_it_has_been_used() -> None:
     assert held() is None and y.grad_fn is not None
 
 
-def test_joined_maps_have_a_recipe_if_all_their_parts_have_one() -> None:
+def test_a_map_of_maps_has_a_recipe_if_all_of_them_have_one() -> None:
+    def joined(*maps: Tensor) -> Tensor:
+        return torch.cat(maps, dim=1)
+
     a, b = torch.randn(1, 2, 1, 1, 1), torch.randn(1, 3, 1, 1, 1)
-    assert recipe_of(concatenate([with_recipe(a, lambda: a), b])) is None
+    assert recipe_of(combine(joined, with_recipe(a, lambda: a), b)) is None
     with_recipe(b, lambda: 2 * b)
-    recipe = recipe_of(concatenate([a, b]))
+    recipe = recipe_of(combine(joined, a, b))
     assert recipe is not None and torch.equal(recipe(), torch.cat([a, 2 * b], dim=1))
+    assert recipe_of(combine(joined, a, b, worth=lambda x: x.numel() > 5)) is None
