@@ -124,6 +124,9 @@ class TrainingStep:
     def __call__(self, batch: Prepared, epoch: int) -> dict[str, Tensor]:
         """Train on one batch; `epoch` is counted from 0.
 
+        At a learning rate of 0, that of the last epoch, weights stay as they are, so only the forward pass is run, for
+        the losses and the statistics of BatchNorm.
+
         Returns:
             Detached losses: `total` and the parts of `Objective`.
         """
@@ -133,18 +136,22 @@ class TrainingStep:
             group["lr"] = schedule["learning_rate"]
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
         auxiliary = self.objective.config.inter_modality_mixup.enabled
-        output = self.parallel(self.arithmetic.cast(batch.inputs), auxiliary=auxiliary)
-        total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
-        total.backward()
-        self.optimizer.step()
+        learns = schedule["learning_rate"] > 0
+        with torch.set_grad_enabled(learns):
+            output = self.parallel(self.arithmetic.cast(batch.inputs), auxiliary=auxiliary)
+            total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
+        if learns:
+            total.backward()
+            self.optimizer.step()
         if "integration_beta" in schedule:
             self.recognizer.integrate(schedule["integration_beta"])
         return {"total": total.detach(), **{name: value.detach() for name, value in parts.items()}}
 
 
 def gradient_norm(model: nn.Module) -> Tensor:
-    """Euclidean norm of all gradients of the last step, over all processes: a scalar on the device."""
-    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    """Euclidean norm of all gradients of the last step, over all processes: a scalar on the device; 0 without any."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    return nn.utils.get_total_norm(gradients).to(next(model.parameters()).device)
 
 
 class Predictor:

@@ -56,7 +56,16 @@ class FoldedConv(nn.Module):
         if self.weight.shape[2:].numel() == 1:  # torch does not always see that this is a matrix product
             rows = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
             return rows.relu_().permute(0, 4, 1, 2, 3)
+        if _onednn(x):  # ReLU is applied as values are written
+            geometry = (self.padding, self.stride, (1, 1, 1), 1)
+            return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, "relu", [], "")
         return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu_()
+
+
+def _onednn(x: Tensor) -> bool:
+    """Whether a convolution of a map is one of oneDNN's."""
+    plain = torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
+    return plain and x.device.type == "cpu" and x.dtype is torch.float32
 
 
 class FoldedStem(nn.Module):

@@ -125,25 +125,37 @@ def _triple(value: int | Triple) -> Triple:
 
 
 class _MaxPool(torch.autograd.Function):
+    """A pooling that does not make a map smaller finds the maxima again, in a map that other layers keep too."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Triple, stride: Triple, padding: Triple) -> Tensor:
-        y, indices = aten.max_pool3d_with_indices(x, kernel, stride, padding)
-        ctx.shape, ctx.window = x.shape, (kernel, stride, padding)
-        ctx.save_for_backward(indices.int())
+    def forward(
+        ctx: Any, x: Tensor, kernel: Triple, stride: Triple, padding: Triple, recipe: Recipe | None
+    ) -> Tensor:
+        ctx.window, ctx.shape = (kernel, stride, padding), x.shape
+        y, indices = aten.max_pool3d_with_indices(x, *ctx.window)
+        ctx.again = y.shape == x.shape
+        if ctx.again:
+            keep(ctx, x, recipe)
+        else:
+            ctx.save_for_backward(indices.int())
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (indices,) = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.again:
+            indices = aten.max_pool3d_with_indices(*kept(ctx), *ctx.window)[1]
+        else:
+            indices = ctx.saved_tensors[0].long()
         x = of_shape(ctx.shape, grad)
-        inputs = aten.max_pool3d_with_indices_backward(grad, x, *ctx.window, (1, 1, 1), False, indices.long())
-        return inputs, None, None, None
+        inputs = aten.max_pool3d_with_indices_backward(grad, x, *ctx.window, (1, 1, 1), False, indices)
+        return inputs, None, None, None, None
 
 
 class MaxPool3d(nn.MaxPool3d):
-    """Max-pooling that keeps neither its input nor 64-bit indices for the backward pass."""
+    """Max-pooling that keeps neither 64-bit indices nor a map that nothing else keeps for the backward pass."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return super().forward(x)
-        return _MaxPool.apply(x, *map(_triple, (self.kernel_size, self.stride, self.padding)))
+        windows = map(_triple, (self.kernel_size, self.stride, self.padding))
+        return _MaxPool.apply(x, *windows, recipe_of(x))

@@ -62,13 +62,14 @@ class ConvBNReLU(nn.Module):
 
 def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     """Layers one after the other; in training with less memory, see `modeling.normalization`."""
-    first = layers[0]
-    is_input = isinstance(x, Profiles) or not x.requires_grad
-    convolved = partial(_convolve, first.conv, x)
-    x = convolved()
-    if is_input and torch.is_grad_enabled() and worth_convolving(x):
-        x = with_recipe(x, convolved)
-    return continue_layers(layers, x)
+    convolve = partial(_convolve, layers[0].conv)
+    if torch.is_grad_enabled() and (isinstance(x, Profiles) or not x.requires_grad):  # inputs are kept anyway
+        convolved = convolve(x)
+        if worth_convolving(convolved):
+            convolved = with_recipe(convolved, partial(convolve, x))
+    else:
+        convolved = combine(convolve, x, worth=worth_convolving)
+    return continue_layers(layers, convolved)
 
 
 def continue_layers(layers: Sequence[ConvBNReLU], x: Tensor) -> Tensor:
