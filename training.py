@@ -56,6 +56,10 @@ def train(config: Config) -> int:
             f"training.batch_size: {training.batch_size} clips do not divide over {processes.count} processes"
         )
     local = training.batch_size // processes.count
+    if local % training.accumulate:
+        raise UserError(
+            f"training.accumulate: the {local} clips of a process do not divide into {training.accumulate} parts"
+        )
 
     annotations = read_annotations(config.data)
     vocabulary = annotations.vocabulary
@@ -154,11 +158,10 @@ def train(config: Config) -> int:
             draws = [draw_augmentation(config.augment, config.model, size, rng) for rng in rngs]
             mixup_rng = generator(config.seed, "mixup", state.step)
             frames, keypoints = batch.crops()
-            prepared = step.prepare(frames, keypoints, batch.labels, draws, mixup_rng, processes.rank)
+            raw = frames, keypoints, batch.labels, draws, mixup_rng, processes.rank
             if log.board is not None and state.step % per_epoch == 0:
-                show_clips(log.board, prepared, config, vocabulary, state.step)
-            losses = step(prepared, epoch)
-            del prepared  # the next batch is prepared in its memory
+                show_clips(log.board, next(step.prepare(*raw)), config, vocabulary, state.step)
+            losses = step(step.prepare(*raw), epoch)
             # One reduction carries the losses of all processes and whether any was asked to stop.
             values = [*losses.values(), gradient_norm(recognizer)]
             values.append(torch.tensor(float(stop.requested), device=device))

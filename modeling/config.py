@@ -169,6 +169,9 @@ class TrainingConfig:
 
     epochs: int = 100
     batch_size: int = 32  # clips per optimiser step, over all processes
+    # Parts in which each process computes its clips of a step, one after the other in the memory of one. BatchNorm sees
+    # one part at a time.
+    accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"  # adam: weight decay as L2 in the gradient; adamw: decoupled
     learning_rate: float = 1e-3  # at the start; a cosine brings it to 0 over the epochs
     betas: tuple[float, float] = (0.9, 0.998)
@@ -177,7 +180,7 @@ class TrainingConfig:
     profile: bool = False  # record where the time of some steps goes, in the run's folder profile/
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, "must be at least 1")
         if self.learning_rate <= 0 or self.eps <= 0:

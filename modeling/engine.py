@@ -1,10 +1,14 @@
 """One step of training, and the prediction of one batch: what happens to raw clips on the device."""
 
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from modeling.augment import Draw, Inputs, central_draw, mix_clips, prepare_frames, prepare_inputs
 from modeling.config import RuntimeConfig, TrainingConfig
@@ -97,8 +101,8 @@ class TrainingStep:
         draws: list[Draw],
         mixup_rng: np.random.Generator,
         part: int = 0,
-    ) -> Prepared:
-        """Augment and mix a batch of raw clips.
+    ) -> Iterator[Prepared]:
+        """Augment and mix a batch of raw clips; its `training.accumulate` parts, each when it is asked for.
 
         Args:
             frames, keypoints: raw clips, see `prepare_inputs`; labels: int64 [B].
@@ -106,10 +110,32 @@ class TrainingStep:
             mixup_rng: for intra-modality mixup; the same on every process.
             part: which part of the global batch this is.
         """
+        count = self.config.accumulate
+        size = len(labels) // count
+        for i in range(count):
+            clips = slice(i * size, (i + 1) * size)
+            yield self._prepare_part(
+                None if frames is None else frames[clips],
+                None if keypoints is None else keypoints[clips],
+                labels[clips],
+                draws[clips] if len(draws) > 1 else draws,
+                copy.deepcopy(mixup_rng),
+                part * count + i,
+            )
+
+    @torch.no_grad()
+    def _prepare_part(
+        self,
+        frames: Tensor | None,
+        keypoints: Tensor | None,
+        labels: Tensor,
+        draws: list[Draw],
+        mixup_rng: np.random.Generator,
+        part: int,
+    ) -> Prepared:
         config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
-        with torch.no_grad():
-            inputs = prepare_inputs(frames, keypoints, config, draws, profiles=self.arithmetic.profiles)
-            return Prepared(*mix_clips(inputs, labels, mixup, mixup_rng, part))
+        inputs = prepare_inputs(frames, keypoints, config, draws, profiles=self.arithmetic.profiles)
+        return Prepared(*mix_clips(inputs, labels, mixup, mixup_rng, part))
 
     def schedule(self, epoch: int) -> dict[str, float]:
         """What changes from epoch to epoch: learning rate, weight of the inter-modality loss, integration's beta."""
@@ -121,11 +147,14 @@ class TrainingStep:
                 values["integration_beta"] = integration_momentum(epoch, epochs, inter.momentum)
         return values
 
-    def __call__(self, batch: Prepared, epoch: int) -> dict[str, Tensor]:
+    def __call__(self, batch: Iterable[Prepared], epoch: int) -> dict[str, Tensor]:
         """Train on one batch; `epoch` is counted from 0.
 
         At a learning rate of 0, that of the last epoch, weights stay as they are, so only the forward pass is run, for
         the losses and the statistics of BatchNorm.
+
+        Args:
+            batch: `training.accumulate` parts of the same size, as `prepare` makes them.
 
         Returns:
             Detached losses: `total` and the parts of `Objective`.
@@ -135,17 +164,33 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["lr"] = schedule["learning_rate"]
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
-        auxiliary = self.objective.config.inter_modality_mixup.enabled
         learns = schedule["learning_rate"] > 0
-        with torch.set_grad_enabled(learns):
-            output = self.parallel(self.arithmetic.cast(batch.inputs), auxiliary=auxiliary)
-            total, parts = self.objective(output, batch.labels, epoch, self.config.epochs)
+        losses: list[dict[str, Tensor]] = []
+        for part in batch:
+            is_last = len(losses) + 1 == self.config.accumulate
+            with torch.set_grad_enabled(learns), nullcontext() if is_last else self._apart():
+                losses.append(self._losses(part, epoch))
+            del part
         if learns:
-            total.backward()
             self.optimizer.step()
         if "integration_beta" in schedule:
             self.recognizer.integrate(schedule["integration_beta"])
+        return {name: torch.stack([part[name] for part in losses]).mean() for name in losses[0]}
+
+    def _losses(self, part: Prepared, epoch: int) -> dict[str, Tensor]:
+        """Losses of a part of a batch; their gradients are added up unless gradients are off."""
+        auxiliary = self.objective.config.inter_modality_mixup.enabled
+        output = self.parallel(self.arithmetic.cast(part.inputs), auxiliary=auxiliary)
+        total, parts = self.objective(output, part.labels, epoch, self.config.epochs)
+        if torch.is_grad_enabled():
+            (total / self.config.accumulate).backward()
         return {"total": total.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+    def _apart(self) -> AbstractContextManager[None]:
+        """Processes add up gradients by themselves, and average them with those of the last part."""
+        return (
+            self.parallel.no_sync() if isinstance(self.parallel, DistributedDataParallel) else nullcontext()
+        )
 
 
 def gradient_norm(model: nn.Module) -> Tensor:

@@ -58,7 +58,9 @@ class FoldedConv(nn.Module):
             return rows.relu_().permute(0, 4, 1, 2, 3)
         if _onednn(x):  # ReLU is applied as values are written
             geometry = (self.padding, self.stride, (1, 1, 1), 1)
-            return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, "relu", [], "")
+            return torch.ops.mkldnn._convolution_pointwise(
+                x, self.weight, self.bias, *geometry, "relu", [], ""
+            )
         return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu_()
 
 

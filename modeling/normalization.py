@@ -137,15 +137,13 @@ class _MaxPool(torch.autograd.Function):
         if ctx.again:
             keep(ctx, x, recipe)
         else:
-            ctx.save_for_backward(indices.int())
+            keep(ctx, indices.int(), None)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.again:
-            indices = aten.max_pool3d_with_indices(*kept(ctx), *ctx.window)[1]
-        else:
-            indices = ctx.saved_tensors[0].long()
+        (saved,) = kept(ctx)
+        indices = aten.max_pool3d_with_indices(saved, *ctx.window)[1] if ctx.again else saved.long()
         x = of_shape(ctx.shape, grad)
         inputs = aten.max_pool3d_with_indices_backward(grad, x, *ctx.window, (1, 1, 1), False, indices)
         return inputs, None, None, None, None

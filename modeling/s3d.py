@@ -63,12 +63,12 @@ class ConvBNReLU(nn.Module):
 def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
     """Layers one after the other; in training with less memory, see `modeling.normalization`."""
     convolve = partial(_convolve, layers[0].conv)
-    if torch.is_grad_enabled() and (isinstance(x, Profiles) or not x.requires_grad):  # inputs are kept anyway
+    if isinstance(x, Tensor) and (x.requires_grad or not torch.is_grad_enabled()):
+        convolved = combine(convolve, x, worth=worth_convolving)
+    else:  # an input of the network, which is kept anyway
         convolved = convolve(x)
         if worth_convolving(convolved):
             convolved = with_recipe(convolved, partial(convolve, x))
-    else:
-        convolved = combine(convolve, x, worth=worth_convolving)
     return continue_layers(layers, convolved)
 
 

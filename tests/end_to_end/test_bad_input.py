@@ -34,6 +34,11 @@ def test_wrong_type(project: Project) -> None:
     assert "command line: training.epochs: expected a whole number" in line
 
 
+def test_parts_that_do_not_divide(project: Project) -> None:
+    line = refused(project, "training.py", "--config", project.config("c"), "training.accumulate=3")
+    assert "training.accumulate: the 4 clips of a process do not divide into 3 parts" in line
+
+
 def test_missing_configuration(project: Project) -> None:
     assert "none.yaml: no such configuration" in refused(project, "training.py", "--config", "none.yaml")
 
