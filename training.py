@@ -43,14 +43,13 @@ def train(config: Config) -> int:
     from modeling.engine import TrainingStep, encoder_dtype, gradient_norm
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
-    from utils.distributed import distribute, keep_freed_memory, start_processes, stop_processes
+    from utils.distributed import distribute, start_processes, stop_processes
     from utils.profiling import profiled
     from utils.progress import RunLog, StopSignal
     from utils.run import Run
     from utils.seeding import generator
 
     processes = start_processes(config.runtime.device)
-    keep_freed_memory(large=False)
     training, device = config.training, processes.device
     if training.batch_size % processes.count:
         raise UserError(

@@ -34,7 +34,7 @@ from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognizer import Recognizer
 from utils.config import load_config
-from utils.distributed import choose_device, keep_freed_memory
+from utils.distributed import choose_device
 
 Turn = Callable[[], object]
 CONFIG = Path("configs/nla_slr_wlasl_2000.yaml")
@@ -133,7 +133,6 @@ def training(ours: bool, batch: int, precision: str = "fp32", compile: bool = Fa
     if not ours:
         yardstick = plain.TrainingStep(recognizer, objective, settings)
         return lambda: yardstick(video, points, labels, draw)
-    keep_freed_memory(large=False)
     objective.config = replace(
         objective.config, intra_modality_mixup=replace(objective.config.intra_modality_mixup, probability=0.0)
     )

@@ -68,7 +68,7 @@ def choose_device(device: str) -> torch.device:
     # oneDNN keeps 1,024 prepared operations by default, fewer than one training step of the full model needs: each
     # step would prepare them all anew (measured on small clips: 1.8 times as slow). Read at the first convolution.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
-    keep_freed_memory()
+    _keep_freed_memory()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -76,24 +76,19 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def keep_freed_memory(*, large: bool = True) -> None:
+def _keep_freed_memory() -> None:
     """Let the C library keep the memory of freed tensors for the next ones, as torch does on a GPU.
 
     By default it returns much of it to the system, which then clears every page again for the next step. Only glibc has
     the switches; elsewhere nothing happens.
-
-    Args:
-        large: also pieces of 32 MiB and more, the highest limit there is. Training gives those back: its maps live for
-            long and have many sizes, so that the gaps between them would add a quarter to what a step takes.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
-    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names in malloc.h
+    trim_threshold, mmap_max = -1, -4  # names in malloc.h
     libc.mallopt(trim_threshold, -1)
-    libc.mallopt(mmap_threshold, 32 * 2**20)
-    libc.mallopt(mmap_max, 0 if large else 2**16)
+    libc.mallopt(mmap_max, 0)
 
 
 def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
