@@ -56,12 +56,15 @@ class FoldedConv(nn.Module):
         if self.weight.shape[2:].numel() == 1:  # torch does not always see that this is a matrix product
             rows = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
             return rows.relu_().permute(0, 4, 1, 2, 3)
+        return self.convolve(x, self.padding)
+
+    def convolve(self, x: Tensor, padding: tuple[int, ...]) -> Tensor:
+        """With another padding than the layer's."""
         if _onednn(x):  # ReLU is applied as values are written
-            geometry = (self.padding, self.stride, (1, 1, 1), 1)
             return torch.ops.mkldnn._convolution_pointwise(
-                x, self.weight, self.bias, *geometry, "relu", [], ""
+                x, self.weight, self.bias, padding, self.stride, (1, 1, 1), 1, "relu", [], ""
             )
-        return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu_()
+        return F.conv3d(x, self.weight, self.bias, self.stride, padding).relu_()
 
 
 def _onednn(x: Tensor) -> bool:
@@ -109,7 +112,7 @@ class FoldedStem(nn.Module):
         maps = frames[joined.clamp(min=0)]
         maps[joined < 0] = 0
         maps = maps[None].permute(0, 4, 1, 2, 3)
-        maps = F.conv3d(maps, self.temporal.weight, self.temporal.bias, self.temporal.stride).relu_()
+        maps = self.temporal.convolve(maps, (0, 0, 0))
         where = torch.cat(kept)[order.argsort()[whose]].view(len(places), -1)
         return maps.permute(0, 2, 3, 4, 1)[0][where].permute(0, 4, 1, 2, 3)
 
