@@ -170,7 +170,7 @@ class TrainingStep:
             is_last = len(losses) + 1 == self.config.accumulate
             with torch.set_grad_enabled(learns), nullcontext() if is_last else self._apart():
                 losses.append(self._losses(part, epoch))
-            del part
+            del part  # the next one is prepared in its memory
         if learns:
             self.optimizer.step()
         if "integration_beta" in schedule:
