@@ -93,6 +93,7 @@ class TrainingStep:
         self.optimizer, self.config = optimizer, config
         self.arithmetic = Arithmetic(runtime, recognizer)
 
+    @torch.no_grad()  # in force only while a part is made
     def prepare(
         self,
         frames: Tensor | None,
@@ -110,32 +111,28 @@ class TrainingStep:
             mixup_rng: for intra-modality mixup; the same on every process.
             part: which part of the global batch this is.
         """
+        config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
         count = self.config.accumulate
         size = len(labels) // count
         for i in range(count):
             clips = slice(i * size, (i + 1) * size)
-            yield self._prepare_part(
-                None if frames is None else frames[clips],
-                None if keypoints is None else keypoints[clips],
-                labels[clips],
-                draws[clips] if len(draws) > 1 else draws,
-                copy.deepcopy(mixup_rng),
-                part * count + i,
+            rng = copy.deepcopy(mixup_rng)
+            # Nothing of a part has a name here, which would keep it while the next one is made.
+            yield Prepared(
+                *mix_clips(
+                    prepare_inputs(
+                        None if frames is None else frames[clips],
+                        None if keypoints is None else keypoints[clips],
+                        config,
+                        draws[clips] if len(draws) > 1 else draws,
+                        profiles=self.arithmetic.profiles,
+                    ),
+                    labels[clips],
+                    mixup,
+                    rng,
+                    part * count + i,
+                )
             )
-
-    @torch.no_grad()
-    def _prepare_part(
-        self,
-        frames: Tensor | None,
-        keypoints: Tensor | None,
-        labels: Tensor,
-        draws: list[Draw],
-        mixup_rng: np.random.Generator,
-        part: int,
-    ) -> Prepared:
-        config, mixup = self.recognizer.config, self.objective.config.intra_modality_mixup
-        inputs = prepare_inputs(frames, keypoints, config, draws, profiles=self.arithmetic.profiles)
-        return Prepared(*mix_clips(inputs, labels, mixup, mixup_rng, part))
 
     def schedule(self, epoch: int) -> dict[str, float]:
         """What changes from epoch to epoch: learning rate, weight of the inter-modality loss, integration's beta."""
@@ -168,7 +165,7 @@ class TrainingStep:
         losses: list[dict[str, Tensor]] = []
         for part in batch:
             is_last = len(losses) + 1 == self.config.accumulate
-            with torch.set_grad_enabled(learns), nullcontext() if is_last else self._apart():
+            with torch.set_grad_enabled(learns), self._exchange(is_last):
                 losses.append(self._losses(part, epoch))
             del part  # the next one is prepared in its memory
         if learns:
@@ -186,11 +183,11 @@ class TrainingStep:
             (total / self.config.accumulate).backward()
         return {"total": total.detach(), **{name: value.detach() for name, value in parts.items()}}
 
-    def _apart(self) -> AbstractContextManager[None]:
+    def _exchange(self, is_last: bool) -> AbstractContextManager[None]:
         """Processes add up gradients by themselves, and average them with those of the last part."""
-        return (
-            self.parallel.no_sync() if isinstance(self.parallel, DistributedDataParallel) else nullcontext()
-        )
+        if is_last or not isinstance(self.parallel, DistributedDataParallel):
+            return nullcontext()
+        return self.parallel.no_sync()
 
 
 def gradient_norm(model: nn.Module) -> Tensor:

@@ -68,7 +68,7 @@ class FoldedConv(nn.Module):
 
 
 def _onednn(x: Tensor) -> bool:
-    """Whether a convolution of a map is one of oneDNN's."""
+    """Whether oneDNN can convolve a map and apply ReLU at once."""
     plain = torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
     return plain and x.device.type == "cpu" and x.dtype is torch.float32
 
