@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
 
 from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixupConfig, ModelConfig
-from modeling.heatmaps import Box, Profiles, heatmap_profiles
+from modeling.heatmaps import Box, Mixture, Profiles, heatmap_profiles
 from modeling.objective import MixedLabels
 
 Inputs = dict[str, Any]  # of the network, by stream: tensors, heatmaps possibly `Profiles`
@@ -255,7 +255,7 @@ def mix_clips(
     mixed: Inputs = {}
     for name, x in inputs.items():
         if isinstance(x, Profiles):
-            mixed[name] = x.mixed(others, share)
+            mixed[name] = x._replace(mixture=Mixture(others, share))
             continue
         mixed[name] = result = torch.empty_like(x)
         for clip, other in enumerate(orders[part].tolist()):

@@ -200,9 +200,11 @@ class Conv3d(nn.Conv3d):
         super().__init__(in_channels, out_channels, kernel, stride, padding, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return self._conv_forward(x, self.weight.to(x.dtype), None)
-        return _Convolution.apply(x, self.weight.to(x.dtype), self.stride, recipe_of(x))
+        weight, recipe = self.weight.to(x.dtype), recipe_of(x)
+        plain = recipe is None and not _products_pay(x, weight.shape)
+        if plain or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return self._conv_forward(x, weight, None)
+        return _Convolution.apply(x, weight, self.stride, recipe)
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):

@@ -41,8 +41,8 @@ def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
 class Arithmetic:
     """How the encoders of a model compute on a device.
 
-    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; on
-    small maps and on GPUs a convolution of the heatmaps is faster.
+    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; a
+    GPU convolves heatmaps.
     """
 
     def __init__(self, runtime: RuntimeConfig, recognizer: Recognizer):
@@ -50,8 +50,7 @@ class Arithmetic:
         last = runtime.memory_format == "channels_last"
         self.format = torch.channels_last_3d if last else torch.contiguous_format
         self.dtype = encoder_dtype(runtime, device)
-        large = recognizer.config.heatmap_size >= 64
-        self.profiles = large and device.type == "cpu" and self.dtype is torch.float32 and not runtime.compile
+        self.profiles = device.type == "cpu" and self.dtype is torch.float32 and not runtime.compile
 
     def cast(self, inputs: Inputs) -> Inputs:
         """Inputs in the type and memory format in which the encoders read them."""

@@ -21,39 +21,50 @@ class Box(NamedTuple):
     width: int
 
 
-class Profiles(NamedTuple):
-    """Heatmaps that are not written out: low + sum over r of rows[b, r, t, y, j] * columns[b, r, t, x, j].
+class Mixture(NamedTuple):
+    """`share` of each clip and the rest of another, `others` int64 [B]."""
 
-    rows, columns: [B, R, T, size, J]; R is 1, and 2 for mixed clips.
+    others: Tensor
+    share: float
+
+    def of(self, x: Tensor) -> Tensor:
+        """[B, ...] -> [B, ...]."""
+        return torch.lerp(x[self.others], x, self.share)
+
+    def gradient(self, grad: Tensor) -> Tensor:
+        """The gradient of `of` in x."""
+        return (self.share * grad).index_add_(0, self.others, grad, alpha=1.0 - self.share)
+
+
+class Profiles(NamedTuple):
+    """Heatmaps that are not written out: low + rows[b, t, y, j] * columns[b, t, x, j], then mixed.
+
+    rows, columns: [B, T, size, J].
     """
 
     rows: Tensor
     columns: Tensor
     low: float
+    mixture: Mixture | None = None
 
     def at(self, frames: slice | Tensor) -> "Profiles":
         """Those of some frames."""
-        return Profiles(self.rows[:, :, frames], self.columns[:, :, frames], self.low)
+        return self._replace(rows=self.rows[:, frames], columns=self.columns[:, frames])
 
     def at_each(self, windows: list[slice]) -> "Profiles":
-        """Those of a window of each clip, all of one length."""
+        """Those of a window of each clip, all of one length; before they are mixed."""
         rows, columns = (
-            torch.cat([x[i : i + 1, :, window] for i, window in enumerate(windows)])
+            torch.stack([clip[window] for clip, window in zip(x, windows, strict=True)])
             for x in (self.rows, self.columns)
         )
-        return Profiles(rows, columns, self.low)
-
-    def mixed(self, others: Tensor, share: float) -> "Profiles":
-        """`share` of each clip's heatmaps and the rest of another's: int64 [B]."""
-        rows = torch.cat([share * self.rows, (1.0 - share) * self.rows[others]], dim=1)
-        return Profiles(rows, torch.cat([self.columns, self.columns[others]], dim=1), self.low)
+        return self._replace(rows=rows, columns=columns)
 
     def maps(self) -> Tensor:
         """[B, J, T, size, size], in memory format channels_last_3d."""
         low = torch.tensor(self.low, dtype=self.rows.dtype, device=self.rows.device)
-        maps = low
-        for rows, columns in zip(self.rows.unbind(1), self.columns.unbind(1), strict=True):
-            maps = torch.addcmul(maps, rows[..., :, None, :], columns[..., None, :, :])
+        maps = torch.addcmul(low, self.rows[..., :, None, :], self.columns[..., None, :, :])
+        if self.mixture is not None:
+            maps = self.mixture.of(maps)
         return maps.permute(0, 4, 1, 2, 3)  # from [B, T, size, size, J]
 
 
@@ -112,7 +123,7 @@ def heatmap_profiles(
     x, y = keypoints[..., None, :, 0], keypoints[..., None, :, 1]  # [B, T, 1, J]
     columns = _profile(x, left, width, size, sigma)
     rows = _profile(y, top, height, size, sigma).mul_(high - low)
-    return Profiles(rows[:, None], columns[:, None], low)
+    return Profiles(rows, columns, low)
 
 
 def render_heatmaps(keypoints: Tensor, size: int, *arguments: Any, **options: Any) -> Tensor:

@@ -19,8 +19,6 @@ aten = torch.ops.aten
 def _activate(x: Tensor, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor, Tensor]:
     """relu(batch_norm(x)) with the statistics of the batch, which it adds to the running ones: mean, 1 / deviation."""
     assert norm.num_batches_tracked is not None and norm.momentum is not None
-    if x.numel() == x.shape[1]:
-        raise ValueError(f"a single value for each channel has no deviation: {list(x.shape)}")
     norm.num_batches_tracked.add_(1)
     y, mean, inverse = aten.native_batch_norm(
         x, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
@@ -38,8 +36,8 @@ def _activate_again(
 def _norm_gradients(
     grad: Tensor, y: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in x, weight and bias of y = relu(batch_norm(x)); where y was computed again, in its memory."""
-    in_place = worth_activating(x) and grad.dtype is not torch.bfloat16
+    """Gradients in x, weight and bias of y = relu(batch_norm(x)), in the memory of y."""
+    in_place = grad.dtype is not torch.bfloat16
     grad = aten.threshold_backward(grad, y, 0, **({"grad_input": y} if in_place else {}))
     inputs, weights, biases = aten.native_batch_norm_backward(
         grad, x, weight, None, None, mean, inverse, True, eps, [not in_place, True, True]
@@ -62,14 +60,14 @@ class _NormReLU(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         y, mean, inverse = _activate(x, norm)
         ctx.eps = norm.eps
-        ctx.save_for_backward(x, weight, bias, mean, inverse, *([] if worth_activating(x) else [y]))
+        ctx.save_for_backward(x, weight, bias, mean, inverse)
         ctx.mark_non_differentiable(mean, inverse)
         return y, mean, inverse
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: None) -> tuple[Tensor | None, ...]:
-        x, weight, bias, mean, inverse, *y = ctx.saved_tensors
-        again = y[0] if y else _activate_again(x, weight, bias, mean, inverse, ctx.eps)
+        x, weight, bias, mean, inverse = ctx.saved_tensors
+        again = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
         return *_norm_gradients(grad, again, x, weight, mean, inverse, ctx.eps), None
 
 
@@ -87,13 +85,13 @@ class _NormReLUConv(torch.autograd.Function):
     ) -> Tensor:
         y, mean, inverse = _activate(x, norm)
         ctx.eps, ctx.stride = norm.eps, stride
-        keep(ctx, x, recipe, weight, bias, kernel, mean, inverse, *([] if worth_activating(x) else [y]))
+        keep(ctx, x, recipe, weight, bias, kernel, mean, inverse)
         return convolve(y, kernel, stride)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, kernel, mean, inverse, *y = kept(ctx)
-        again = y[0] if y else _activate_again(x, weight, bias, mean, inverse, ctx.eps)
+        x, weight, bias, kernel, mean, inverse = kept(ctx)
+        again = _activate_again(x, weight, bias, mean, inverse, ctx.eps)
         kernels = weight_gradient(again, grad, kernel.shape, ctx.stride)
         through = input_gradient(grad, kernel, again.shape, ctx.stride)
         return (
@@ -107,15 +105,17 @@ class _NormReLUConv(torch.autograd.Function):
 
 def norm_relu(x: Tensor, norm: nn.BatchNorm3d) -> Tensor:
     """relu(norm(x)) in training."""
-    y, mean, inverse = _NormReLU.apply(x, norm.weight, norm.bias, norm)
     if not worth_activating(x):
-        return y
+        return torch.relu_(norm(x))
+    y, mean, inverse = _NormReLU.apply(x, norm.weight, norm.bias, norm)
     parts = (x.detach(), norm.weight.detach(), norm.bias.detach(), mean, inverse, norm.eps)
     return with_recipe(y, lambda: _activate_again(*parts))
 
 
 def norm_relu_conv(x: Tensor, norm: nn.BatchNorm3d, conv: nn.Conv3d) -> Tensor:
     """conv(relu(norm(x))) in training."""
+    if not worth_activating(x):
+        return conv(torch.relu_(norm(x)))
     kernel = conv.weight.to(x.dtype)
     return _NormReLUConv.apply(x, norm.weight, norm.bias, kernel, norm, conv.stride, recipe_of(x))
 
@@ -153,7 +153,7 @@ class MaxPool3d(nn.MaxPool3d):
     """Max-pooling that keeps neither 64-bit indices nor a map that nothing else keeps for the backward pass."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not worth_activating(x):
             return super().forward(x)
         windows = map(_triple, (self.kernel_size, self.stride, self.padding))
         return _MaxPool.apply(x, *windows, recipe_of(x))

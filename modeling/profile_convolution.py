@@ -5,7 +5,7 @@ the rows: k + k multiplications a value and channel instead of k * k. Exact up t
 take no memory. Only the gradient of the weight is needed; keypoints have none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,70 +15,86 @@ from torch.nn import functional as F
 from modeling.convolution import Triple, convolve, weight_gradient
 from modeling.heatmaps import Profiles
 
-FRAMES = 4  # frames whose intermediate products, 6 MB each at the published size, are made at once
+PRODUCTS = 2**20  # values between the two convolutions that are made at once: few enough to stay in the cache
 
 
 def _patches(profiles: Tensor, kernel: int, stride: int) -> Tensor:
-    """[frames, R, S, J] -> [frames, R, J, S / stride, kernel]: the neighbourhood of each place of the result."""
-    padded = F.pad(profiles, (0, 0, kernel // 2, kernel // 2))
-    return padded.unfold(2, kernel, stride).transpose(2, 3)
+    """[B, T, S, J] -> [J, B * T, S / stride, kernel]: the neighbourhood of each place of the result."""
+    lines = profiles.permute(3, 0, 1, 2).flatten(1, 2)
+    return F.pad(lines, (kernel // 2, kernel // 2)).unfold(2, kernel, stride)
 
 
-def _by_frame(x: Tensor) -> Tensor:
-    """[B, R, T, S, J] -> [B * T, R, S, J]."""
-    return x.transpose(1, 2).flatten(0, 1)
+def _blocks(beside: Tensor, outputs: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Some frames at a time: which, their `beside` as [J, 1, places, kernel], and memory that is used again for the
+    products of these with a weight, [J, kernel, places, O]. Places are those of a frame's columns, frame by frame."""
+    joints, frames, width, kernel = beside.shape
+    products = joints * kernel * width * outputs  # of a frame
+    size = min(frames, max(1, PRODUCTS // products))
+    memory = beside.new_empty(size * products)
+    for first in range(0, frames, size):
+        part = slice(first, min(first + size, frames))
+        places = beside[:, None, part].flatten(2, 3)
+        shape = (joints, kernel, places.shape[2], outputs)
+        yield part, places, memory[: (part.stop - first) * products].view(shape)
+
+
+def _by_frame(products: Tensor, width: int) -> Tensor:
+    """[J, kernel, places, O] -> [frames, J * kernel, W' * O]."""
+    return products.flatten(0, 1).unflatten(1, (-1, width)).flatten(2).transpose(0, 1)
 
 
 class _ProfileConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, columns: Tensor, low: float, weight: Tensor, stride: Triple
-    ) -> Tensor:
-        ctx.low, ctx.stride, ctx.shape = low, stride, weight.shape
-        ctx.save_for_backward(rows, columns)
-        clips, frames, outputs, kernel = len(rows), rows.shape[2], len(weight), weight.shape[4]
+    def forward(ctx: Any, heatmaps: Profiles, weight: Tensor, stride: Triple) -> Tensor:
+        rows, columns, low, mixture = ctx.heatmaps = heatmaps
+        ctx.stride, ctx.shape = stride, weight.shape
+        outputs, kernel = len(weight), weight.shape[4]
         across = weight[:, :, 0].permute(1, 2, 3, 0).contiguous()  # [J, kernel, kernel, O]
-        beside = _patches(_by_frame(columns), kernel, stride[2])[:, :, :, None]  # [F, R, J, 1, W', kernel]
-        below = _patches(_by_frame(rows), kernel, stride[1])  # [F, R, J, H', kernel]
-        below = below.permute(0, 3, 1, 2, 4).flatten(2)  # [F, H', R * J * kernel]
-        height, width = below.shape[1], beside.shape[4]
+        beside = _patches(columns, kernel, stride[2])
+        below = _patches(rows, kernel, stride[1]).permute(1, 2, 0, 3).flatten(2)  # [F, H', J * kernel]
+        height, width = below.shape[1], beside.shape[2]
         result = rows.new_empty(len(below), height, width * outputs)
-        for i in range(0, len(below), FRAMES):
-            products = torch.matmul(beside[i : i + FRAMES], across)  # [frames, R, J, kernel, W', O]
-            torch.bmm(below[i : i + FRAMES], products.flatten(1, 3).flatten(2), out=result[i : i + FRAMES])
-        maps = result.view(clips, frames, height, width, outputs).permute(0, 4, 1, 2, 3)
+        for part, places, products in _blocks(beside, outputs):
+            torch.matmul(places, across, out=products)
+            torch.bmm(below[part], _by_frame(products, width), out=result[part])
+        maps = result.view(*rows.shape[:2], height, width, outputs)
+        if mixture is not None:
+            maps = mixture.of(maps)
+        maps = maps.permute(0, 4, 1, 2, 3)
         if low:
             maps += low * convolve(_ones(rows), weight.sum(dim=1, keepdim=True), stride)
         return maps
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None, Tensor, None]:
-        rows, columns = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        rows, columns, low, mixture = ctx.heatmaps
         outputs, joints, _, _, kernel = ctx.shape
         height, width = grad.shape[3:]
-        upstream = grad.permute(0, 2, 3, 4, 1).reshape(-1, height, width * outputs)
-        beside = _patches(_by_frame(columns), kernel, ctx.stride[2])[:, :, :, None].transpose(4, 5)
-        below = _patches(_by_frame(rows), kernel, ctx.stride[1]).permute(0, 1, 2, 4, 3).flatten(1, 3)
+        upstream = grad.permute(0, 2, 3, 4, 1)
+        if mixture is not None:
+            upstream = mixture.gradient(upstream)
+        upstream = upstream.reshape(-1, height, width * outputs)
+        beside = _patches(columns, kernel, ctx.stride[2])
+        below = _patches(rows, kernel, ctx.stride[1]).permute(1, 0, 3, 2).flatten(1, 2)  # [F, J * kernel, H']
         across = rows.new_zeros(joints, kernel, kernel, outputs)
-        for i in range(0, len(below), FRAMES):
-            products = torch.bmm(below[i : i + FRAMES], upstream[i : i + FRAMES])
-            products = products.view(len(products), -1, joints, kernel, width, outputs)
-            across += torch.matmul(beside[i : i + FRAMES], products).sum(dim=(0, 1))
+        for part, places, products in _blocks(beside, outputs):
+            torch.bmm(below[part], upstream[part], out=_by_frame(products, width))
+            across += torch.matmul(places.transpose(2, 3), products)
         weight = across.permute(3, 0, 1, 2)[:, :, None]
-        if ctx.low:
+        if low:
             total = grad.sum(dim=(0, 2), keepdim=True)  # [1, O, 1, H', W']
             constant = weight_gradient(
                 _ones(rows), total, torch.Size([outputs, 1, *ctx.shape[2:]]), ctx.stride
             )
-            weight = weight + ctx.low * constant
-        return None, None, None, weight, None
+            weight = weight + low * constant
+        return None, weight, None
 
 
 def _ones(rows: Tensor) -> Tensor:
-    size = rows.shape[3]
+    size = rows.shape[2]
     return rows.new_ones(1, 1, 1, size, size)
 
 
 def convolve_profiles(heatmaps: Profiles, weight: Tensor, stride: Sequence[int]) -> Tensor:
     """Convolution of heatmaps by weight [O, J, 1, k, k], padded by k // 2: [B, O, T, S / stride, S / stride]."""
-    return _ProfileConvolution.apply(heatmaps.rows, heatmaps.columns, heatmaps.low, weight, tuple(stride))
+    return _ProfileConvolution.apply(heatmaps, weight, tuple(stride))

@@ -13,7 +13,7 @@ from torch import Tensor
 Recipe = Callable[[], Tensor]
 
 # From how many values on the memory of a map is worth more than the time for an activation or a convolution.
-ACTIVATION, CONVOLUTION = 2**20, 4_000_000
+ACTIVATION, CONVOLUTION = 2**20, 6_000_000
 
 
 def worth_activating(x: Tensor) -> bool:

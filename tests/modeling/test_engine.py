@@ -167,11 +167,10 @@ def test_predictor_computes_what_the_plain_definition_computes(
 
 
 @pytest.mark.parametrize("mixup", [0.0, 1.0])
-def test_large_heatmaps_are_read_as_profiles_with_the_same_result(mixup: float) -> None:
-    """Prediction, losses and gradients; from 64 x 64 on, heatmaps are not written out."""
-    config = replace(MODEL, rgb_size=128, heatmap_size=64)
+def test_heatmaps_are_read_as_profiles_with_the_same_result(mixup: float) -> None:
+    """Prediction, losses and gradients."""
     torch.manual_seed(0)
-    model = with_statistics(Recognizer(config, 5, 3, torch.randn(3, 4), auxiliary=True))
+    model = with_statistics(Recognizer(MODEL, 5, 3, torch.randn(3, 4), auxiliary=True))
     frames, keypoints = raw_batch(2)
     windows = torch.arange(32).view(2, 16)
     loss = LossConfig(

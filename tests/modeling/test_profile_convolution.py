@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from modeling.heatmaps import Profiles, heatmap_profiles
+from modeling.heatmaps import Mixture, Profiles, heatmap_profiles
 from modeling.profile_convolution import convolve_profiles
 
 
@@ -22,7 +22,7 @@ def test_it_is_the_convolution_of_the_heatmaps(kernel: int, stride: int, size: i
     profiles = heatmaps(2, 5, size)
     maps = profiles.maps()
     if mixed:
-        profiles = profiles.mixed(torch.tensor([1, 0]), 0.3)
+        profiles = profiles._replace(mixture=Mixture(torch.tensor([1, 0]), 0.3))
         maps = 0.3 * maps + 0.7 * maps.flip(0)
         torch.testing.assert_close(profiles.maps(), maps, rtol=0, atol=1e-12)
     ours, theirs = (
