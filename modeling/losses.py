@@ -53,44 +53,53 @@ def recognition_loss(logits: Tensor, labels: Tensor, soft_labels: Tensor | None)
     return F.cross_entropy(logits, soft_labels[labels])
 
 
-class _LogSumExpOfSums(torch.autograd.Function):
-    """lse[b, k] = log sum_n exp(clip[b, n] + gloss[k, n]), for some glosses and one clip at a time.
+BLOCK = 128  # So many rows of a vocabulary of 2,000 stay in the cache.
+SMALLEST = 1e-30  # Sums below it may have lost terms that matter: the least that float32 holds is 1e-38.
 
-    Nothing larger than [GLOSSES, N] exists but the gradient in gloss. The backward pass recomputes the softmax instead
-    of keeping [B, K, N].
+
+class _LogSumExpOfSums(torch.autograd.Function):
+    """lse[b, k] = log sum_n exp(clip[b, n] + gloss[k, n]): [B, K] from [B, N] and [K, N].
+
+    The sums are the matrix product of exp(clip - its largest) and exp(gloss - its largest). Where the largest values of
+    a pair lie so far apart that their products vanish, the terms are added before the exponential. Nothing larger than
+    [BLOCK, N] exists but the gradient in gloss.
     """
 
-    GLOSSES = 128  # so many rows of a vocabulary of 2,000 stay in the cache
-
     @staticmethod
-    def forward(ctx: Any, clip: Tensor, gloss: Tensor, candidates: Tensor | None) -> Tensor:
-        count = len(gloss) if candidates is None else candidates.shape[1]
-        result = clip.new_empty(len(clip), count)
-        for rows in _slices(count, _LogSumExpOfSums.GLOSSES):
-            for b in range(len(clip)):
-                terms = gloss[rows] if candidates is None else gloss[candidates[b, rows]]
-                result[b, rows] = torch.logsumexp(clip[b] + terms, dim=1)
-        ctx.save_for_backward(clip, gloss, candidates, result)
+    def forward(ctx: Any, clip: Tensor, gloss: Tensor) -> Tensor:
+        peaks = [x.amax(dim=1, keepdim=True) for x in (clip, gloss)]  # [B, 1] and [K, 1]
+        shares = (clip - peaks[0]).exp_()
+        sums = clip.new_empty(len(clip), len(gloss))
+        for part in _slices(len(gloss)):
+            sums[:, part] = shares @ (gloss[part] - peaks[1][part]).exp_().T
+        result = sums.log().add_(peaks[0]).add_(peaks[1].T)
+        far = (sums < SMALLEST).nonzero()  # [M, 2]
+        for b, k in (part.unbind(1) for part in far.split(BLOCK)):
+            result[b, k] = torch.logsumexp(clip[b] + gloss[k], dim=1)
+        ctx.save_for_backward(clip, gloss, result, *peaks, far)
         return result
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        clip, gloss, candidates, result = ctx.saved_tensors
-        grad_clip, grad_gloss = torch.zeros_like(clip), torch.zeros_like(gloss)
-        for rows in _slices(grad.shape[1], _LogSumExpOfSums.GLOSSES):
-            for b in range(len(clip)):
-                terms = gloss[rows] if candidates is None else gloss[candidates[b, rows]]
-                share = (clip[b] + terms).sub_(result[b, rows, None]).exp_()  # softmax over n, [rows, N]
-                grad_clip[b] += grad[b, rows] @ share
-                if candidates is None:
-                    grad_gloss[rows].addcmul_(share, grad[b, rows, None])
-                else:
-                    grad_gloss.index_add_(0, candidates[b, rows], share.mul_(grad[b, rows, None]))
-        return grad_clip, grad_gloss, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        clip, gloss, result, clip_peaks, gloss_peaks, far = ctx.saved_tensors
+        weights = grad * (clip_peaks + gloss_peaks.T - result).exp_()  # grad / sums
+        weights[far[:, 0], far[:, 1]] = 0.0
+        shares = (clip - clip_peaks).exp_()
+        grad_clip, grad_gloss = torch.zeros_like(clip), torch.empty_like(gloss)
+        for part in _slices(len(gloss)):
+            exponentials = (gloss[part] - gloss_peaks[part]).exp_()
+            grad_clip.addmm_(weights[:, part], exponentials)
+            torch.mul(weights[:, part].T @ shares, exponentials, out=grad_gloss[part])
+        grad_clip *= shares
+        for b, k in (part.unbind(1) for part in far.split(BLOCK)):
+            softmax = (clip[b] + gloss[k]).sub_(result[b, k, None]).exp_().mul_(grad[b, k, None])
+            grad_clip.index_add_(0, b, softmax)
+            grad_gloss.index_add_(0, k, softmax)
+        return grad_clip, grad_gloss
 
 
-def _slices(count: int, size: int) -> list[slice]:
-    return [slice(first, first + size) for first in range(0, count, size)]
+def _slices(count: int) -> list[slice]:
+    return [slice(first, first + BLOCK) for first in range(0, count, BLOCK)]
 
 
 def inter_modality_loss(
@@ -112,12 +121,14 @@ def inter_modality_loss(
     Returns:
         The loss, a scalar.
     """
-    log_sum = _LogSumExpOfSums.apply(clip, gloss, candidates)  # [B, K]
+    log_sum = _LogSumExpOfSums.apply(
+        clip, gloss
+    )  # [B, N]; a product of all costs less than choosing rows of gloss
+    own = clip + gloss.diagonal()  # the logit of k itself, [B, N]
     if candidates is None:
-        own = clip + gloss.diagonal()  # the logit of k itself, [B, N]
         row_mean = gloss.mean(dim=0)
     else:
-        own = clip.gather(1, candidates) + gloss.diagonal()[candidates]
+        log_sum, own = log_sum.gather(1, candidates), own.gather(1, candidates)
         row_mean = None
     loss = log_sum.mean() - 0.5 * own.mean()
     for labels, share in targets:
