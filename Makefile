@@ -1,4 +1,4 @@
-# make demo   the whole method on rendered signers, from nothing to a report (CPU, a few minutes)
+# make demo   the whole method on rendered signers, from nothing to a report (CPU, about ten minutes)
 # make test   style, types and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json

@@ -60,6 +60,12 @@ def train(config: Config) -> int:
         raise UserError(
             f"training.accumulate: the {local} clips of a process do not divide into {training.accumulate} parts"
         )
+    together = training.batch_size // training.accumulate
+    if together * config.model.last_places < 2:
+        raise UserError(
+            f"training.batch_size, training.accumulate: {together} clip at a time leaves BatchNorm a single value "
+            "in the last maps of so small a model; take at least 2, or larger pictures or longer clips"
+        )
 
     annotations = read_annotations(config.data)
     vocabulary = annotations.vocabulary
@@ -123,7 +129,7 @@ def train(config: Config) -> int:
     per_epoch = schedule.steps_per_epoch
     batches = iter(training_loader(dataset, schedule, config.data.workers, device.type == "cuda"))
     damage = DamageLog(clips, config.data.max_damaged_share)
-    stop = StopSignal()
+    stop = StopSignal(announced=processes.is_main)
 
     recorded = run.folder / "profile" if training.profile and processes.is_main else None
     with log.progress(training.epochs * per_epoch, state.step) as progress, profiled(recorded) as record_step:

@@ -12,22 +12,31 @@ from pathlib import Path
 import numpy as np
 
 from dataset.video import Decoded, count_frames, decode_video
+from utils.errors import UserError
 
 
 class FrameCache:
     """Reads like `decode_video`, from `folder` where a video was decoded before.
 
     Args:
-        folder: made when it is needed.
+        folder: made if it does not exist.
         size: height and width of the frames, pixels.
+
+    Raises:
+        UserError: the folder cannot be made.
     """
 
     def __init__(self, folder: Path, size: int):
         self.folder, self.size = folder, size
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"data.frame_cache: {folder} cannot be made ({error.strerror}); name another folder"
+            ) from None
 
     def decode(self, content: bytes, indices: np.ndarray, room: np.ndarray | None = None) -> Decoded:
         """As `decode_video`; a damaged video is decoded anew each time, and reported."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(content)
         if not path.is_file():
             count = count_frames(content)
@@ -43,7 +52,6 @@ class FrameCache:
 
     def announcement(self, frames: int) -> str:
         """One line about what so many frames will take on disk."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         needed, free = frames * self.size**2 * 3, shutil.disk_usage(self.folder).free
         return f"{self.folder}: decoded frames are kept here, {needed / 1e9:.2f} GB ({free / 1e9:.1f} GB are free)"
 

@@ -63,6 +63,19 @@ class ModelConfig:
         """Stream names, longest clips first: rgb64, keypoint64, rgb32, keypoint32 in the full model."""
         return [f"{modality}{length}" for length in self.frames for modality in self.modalities]
 
+    @property
+    def last_places(self) -> int:
+        """Steps times pixels of a clip's smallest map, which is the last of its smallest stream."""
+        size = self.heatmap_size if "keypoint" in self.modalities else self.rgb_size
+        return _halved(min(self.frames), 3) * _halved(size, 5) ** 2
+
+
+def _halved(length: int, times: int) -> int:
+    """What the blocks of an encoder make of a length: all round up but the last."""
+    for _ in range(times - 1):
+        length = -(-length // 2)
+    return length // 2
+
 
 @dataclass(frozen=True)
 class LabelSmoothingConfig:

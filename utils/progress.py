@@ -1,6 +1,7 @@
 """What a run tells: the progress line, metrics.jsonl and TensorBoard; and how it is asked to stop."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,10 +21,14 @@ if TYPE_CHECKING:  # torch takes seconds to import, and a progress bar does not 
 
 
 class StopSignal:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop after the current step; a second one acts at once."""
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop after the current step; a second one acts at once.
 
-    def __init__(self) -> None:
-        self.requested = False
+    Args:
+        announced: say so when the first one comes.
+    """
+
+    def __init__(self, announced: bool) -> None:
+        self.requested, self.announced = False, announced
         self._previous = {
             number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)
         }
@@ -31,6 +36,8 @@ class StopSignal:
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         self.release()
+        if self.announced:  # written past Python's own buffer, in which the signal may have come
+            os.write(sys.stderr.fileno(), b"\nstopping after this step; once more stops at once, unsaved\n")
 
     def release(self) -> None:
         """Give the signals back to whoever handled them before."""

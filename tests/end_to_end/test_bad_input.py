@@ -37,6 +37,17 @@ def test_wrong_type(project: Project) -> None:
 def test_parts_that_do_not_divide(project: Project) -> None:
     line = refused(project, "training.py", "--config", project.config("c"), "training.accumulate=3")
     assert "training.accumulate: the 4 clips of a process do not divide into 3 parts" in line
+    line = refused(project, "training.py", "--config", project.config("c"), "training.accumulate=4")
+    assert "1 clip at a time leaves BatchNorm a single value" in line
+    assert not (project.folder / "c").exists()
+
+
+def test_a_frame_cache_that_cannot_be_made_leaves_no_run(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    option = f"data.frame_cache={tmp_path / 'taken'}"
+    line = refused(project, "training.py", "--config", project.config("c"), option)
+    assert f"data.frame_cache: {tmp_path / 'taken'} cannot be made (File exists)" in line
+    assert not (project.folder / "c").exists()
 
 
 def test_missing_configuration(project: Project) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from modeling.config import ModelConfig
 from modeling.s3d import S3D, pool_clip
 
 
@@ -62,3 +63,11 @@ def test_pooling_is_an_average_pool_then_a_mean(steps: int) -> None:
     maps = torch.randn(2, 5, steps, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     pooled = F.avg_pool3d(maps, (min(2, steps), 3, 4), stride=1)
     torch.testing.assert_close(pool_clip(maps), pooled.view(2, 5, -1).mean(dim=2))
+
+
+@pytest.mark.parametrize(("frames", "size"), [(8, 32), (12, 48), (16, 112), (9, 33)])
+def test_the_last_map_has_the_places_that_the_model_says(frames: int, size: int) -> None:
+    with torch.no_grad():
+        last = S3D(3, 0.01).eval()(torch.zeros(1, 3, frames, size, size))
+    model = ModelConfig(modalities=["keypoint"], frames=[frames], heatmap_size=size)
+    assert model.last_places == last[0, 0].numel()

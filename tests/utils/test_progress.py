@@ -98,14 +98,17 @@ def test_other_processes_are_silent(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_the_second_acts(number: signal.Signals) -> None:
+def test_the_first_signal_asks_the_second_acts(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
     seen: list[int] = []
     before = {n: signal.signal(n, lambda n, frame: seen.append(n)) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        stop = StopSignal()
+        stop = StopSignal(announced=True)
         assert not stop.requested
         os.kill(os.getpid(), number)
         assert stop.requested and seen == []
+        assert capfd.readouterr().err.count("stopping after this step") == 1
         os.kill(os.getpid(), number)
         assert seen == [number]
     finally:
