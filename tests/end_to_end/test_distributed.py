@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modeling.augment import draw_augmentation
+from modeling.augment import Inputs, draw_augmentation
 from modeling.config import (
     AugmentConfig,
     InterModalityMixupConfig,
@@ -25,6 +25,7 @@ from modeling.config import (
     TrainingConfig,
 )
 from modeling.engine import TrainingStep
+from modeling.heatmaps import Profiles
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognizer import Output, Recognizer
@@ -49,8 +50,14 @@ class InDouble(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, inputs: dict[str, Tensor], auxiliary: bool) -> Output:
-        return self.model({name: x.double() for name, x in inputs.items()}, auxiliary=auxiliary)
+    def forward(self, inputs: Inputs, auxiliary: bool) -> Output:
+        return self.model({name: _in_double(x) for name, x in inputs.items()}, auxiliary=auxiliary)
+
+
+def _in_double(x: Tensor | Profiles) -> Tensor | Profiles:
+    if isinstance(x, Profiles):
+        return x._replace(rows=x.rows.double(), columns=x.columns.double())
+    return x.double()
 
 
 def train(processes: Processes) -> tuple[Tensor, Recognizer]:
