@@ -121,9 +121,8 @@ def inter_modality_loss(
     Returns:
         The loss, a scalar.
     """
-    log_sum = _LogSumExpOfSums.apply(
-        clip, gloss
-    )  # [B, N]; a product of all costs less than choosing rows of gloss
+    # Of all glosses: a product with each costs less than choosing rows of gloss.
+    log_sum = _LogSumExpOfSums.apply(clip, gloss)  # [B, N]
     own = clip + gloss.diagonal()  # the logit of k itself, [B, N]
     if candidates is None:
         row_mean = gloss.mean(dim=0)

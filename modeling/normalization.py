@@ -36,7 +36,7 @@ def _activate_again(
 def _norm_gradients(
     grad: Tensor, y: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients in x, weight and bias of y = relu(batch_norm(x)), in the memory of y."""
+    """Gradients in x, weight and bias of y = relu(batch_norm(x)); that in x in the memory of y, but for bf16."""
     in_place = grad.dtype is not torch.bfloat16
     grad = aten.threshold_backward(grad, y, 0, **({"grad_input": y} if in_place else {}))
     inputs, weights, biases = aten.native_batch_norm_backward(
@@ -150,7 +150,7 @@ class _MaxPool(torch.autograd.Function):
 
 
 class MaxPool3d(nn.MaxPool3d):
-    """Max-pooling that keeps neither 64-bit indices nor a map that nothing else keeps for the backward pass."""
+    """Max-pooling that keeps neither 64-bit indices nor a large map that nothing else keeps for the backward pass."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not worth_activating(x):

@@ -37,7 +37,7 @@ class StopSignal:
         self.requested = True
         self.release()
         if self.announced:  # written past Python's own buffer, in which the signal may have come
-            os.write(sys.stderr.fileno(), b"\nstopping after this step; once more stops at once, unsaved\n")
+            os.write(2, b"\nstopping after this step; once more stops at once, unsaved\n")
 
     def release(self) -> None:
         """Give the signals back to whoever handled them before."""
