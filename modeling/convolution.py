@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from modeling.recomputation import Recipe, keep, kept, recipe_of
 
@@ -46,6 +47,8 @@ def weight_gradient(x: Tensor, grad: Tensor, shape: torch.Size, stride: Triple) 
     """The gradient of `convolve` in the weight of `shape`, [O, C, *kernel]."""
     kernel = shape[2:]
     if not _products_pay(x, shape):
+        if _onednn_errs(x, shape):
+            x, grad = _enlarged(x, grad, kernel, stride)
         return _backward(grad, x, of_shape(shape, grad), stride, [False, True, False])[1]
     if kernel.numel() == 1:
         result = _rows(grad).T @ _rows(x)
@@ -72,10 +75,34 @@ def _backward(
 
 
 def _products_pay(x: Tensor, shape: torch.Size) -> bool:
-    """Matrix products of a few rows or columns are slower than the convolution's own gradient."""
-    on_cpu = x.device.type == "cpu" and x.dtype is not torch.bfloat16
+    """Matrix products of a few rows or columns are slower than the convolution's own gradient.
+
+    In bf16 that is slow only for k x 1 x 1.
+    """
     large = shape[:2].numel() >= CHANNELS and shape[1] >= 8 and x.shape[3:].numel() >= PICTURE
-    return on_cpu and (large or shape[2:].numel() == 1)
+    pays = large and shape[2] > 1 if x.dtype is torch.bfloat16 else large or shape[2:].numel() == 1
+    return x.device.type == "cpu" and pays
+
+
+def _onednn_errs(x: Tensor, shape: torch.Size) -> bool:
+    """Whether the CPU's own gradient of a weight can be wrong, because a map is no larger than the kernel.
+
+    On processors with AVX-512 it reads and writes outside the tensors then, for some strides (torch 2.13.0).
+    """
+    small = any(1 < width >= size for width, size in zip(shape[2:], x.shape[2:], strict=True))
+    return x.device.type == "cpu" and small
+
+
+def _enlarged(x: Tensor, grad: Tensor, kernel: torch.Size, stride: Triple) -> tuple[Tensor, Tensor]:
+    """A map larger than the kernel, and the gradient of its convolution; zeros are added to both, so that the gradient
+    of the weight is the same."""
+    inputs: list[int] = []
+    outputs: list[int] = []
+    for width, size, step in reversed(list(zip(kernel, x.shape[2:], stride, strict=True))):
+        added = -(-max(0, width + 1 - size) // step) if width > 1 else 0
+        inputs += [0, added * step]
+        outputs += [0, added]
+    return F.pad(x, inputs), F.pad(grad, outputs)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -89,7 +116,8 @@ def _places(x: Tensor) -> tuple[int, ...]:
 
 def _temporal(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
     """[kernel, O, C]: for each place of the kernel, products of the frames that it brings together."""
-    result = x.new_zeros(kernel, grad.shape[1], x.shape[1])
+    exact = torch.promote_types(x.dtype, torch.float32)
+    result = x.new_zeros(kernel, grad.shape[1], x.shape[1], dtype=exact)
     inputs = x.permute(0, 2, 3, 4, 1).flatten(2, 3)  # [B, T, H * W, C]
     outputs = grad.permute(0, 2, 1, 3, 4).flatten(3)  # [B, T', O, H * W]
     frames = inputs.shape[1]
@@ -97,10 +125,12 @@ def _temporal(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
         offset = place - kernel // 2
         first = max(0, -(offset // stride))  # of the outputs whose input lies within the clip
         last = min(outputs.shape[1], (frames - 1 - offset) // stride + 1)
+        if first >= last:
+            continue
         for clip in range(len(inputs)):
             seen = inputs[clip, first * stride + offset : (last - 1) * stride + offset + 1 : stride]
-            result[place] += torch.bmm(outputs[clip, first:last], seen).sum(dim=0)
-    return result
+            result[place] += torch.bmm(outputs[clip, first:last], seen).sum(dim=0, dtype=exact)
+    return result.to(x.dtype)
 
 
 def _spatial(x: Tensor, grad: Tensor, kernel: int, stride: int) -> Tensor:
@@ -201,8 +231,8 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, recipe = self.weight.to(x.dtype), recipe_of(x)
-        plain = recipe is None and not _products_pay(x, weight.shape)
-        if plain or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        own = recipe is not None or _products_pay(x, weight.shape) or _onednn_errs(x, weight.shape)
+        if not own or torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return self._conv_forward(x, weight, None)
         return _Convolution.apply(x, weight, self.stride, recipe)
 

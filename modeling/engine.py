@@ -26,16 +26,19 @@ def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     In fp32 CUDA's matrix units are kept from rounding to TF32.
     """
     if runtime.precision == "auto":
-        if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            fast = torch.cpu._is_amx_tile_supported()
-        dtype = torch.bfloat16 if fast else torch.float32
+        dtype = torch.bfloat16 if _has_bf16_units(device) else torch.float32
     else:
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = dtype is not torch.float32
     return dtype
+
+
+def _has_bf16_units(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    units = torch.cpu.get_capabilities()
+    return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
 
 
 class Arithmetic:
@@ -50,12 +53,12 @@ class Arithmetic:
         last = runtime.memory_format == "channels_last"
         self.format = torch.channels_last_3d if last else torch.contiguous_format
         self.dtype = encoder_dtype(runtime, device)
-        self.profiles = device.type == "cpu" and self.dtype is torch.float32 and not runtime.compile
+        self.profiles = device.type == "cpu" and not runtime.compile
 
     def cast(self, inputs: Inputs) -> Inputs:
         """Inputs in the type and memory format in which the encoders read them."""
         return {
-            name: x if isinstance(x, Profiles) else x.to(self.dtype, memory_format=self.format)
+            name: x.to(self.dtype) if isinstance(x, Profiles) else x.to(self.dtype, memory_format=self.format)
             for name, x in inputs.items()
         }
 

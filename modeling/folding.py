@@ -70,7 +70,7 @@ class FoldedConv(nn.Module):
 def _onednn(x: Tensor) -> bool:
     """Whether oneDNN can convolve a map and apply ReLU at once."""
     plain = torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
-    return plain and x.device.type == "cpu" and x.dtype is torch.float32
+    return plain and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
 
 
 class FoldedStem(nn.Module):

@@ -47,6 +47,9 @@ class Profiles(NamedTuple):
     low: float
     mixture: Mixture | None = None
 
+    def to(self, dtype: torch.dtype) -> "Profiles":
+        return self._replace(rows=self.rows.to(dtype), columns=self.columns.to(dtype))
+
     def at(self, frames: slice | Tensor) -> "Profiles":
         """Those of some frames."""
         return self._replace(rows=self.rows[:, frames], columns=self.columns[:, frames])

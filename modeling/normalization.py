@@ -38,7 +38,7 @@ def _norm_gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients in x, weight and bias of y = relu(batch_norm(x)); that in x in the memory of y, but for bf16."""
     in_place = grad.dtype is not torch.bfloat16
-    grad = aten.threshold_backward(grad, y, 0, **({"grad_input": y} if in_place else {}))
+    grad = aten.threshold_backward(grad, y, 0, grad_input=y)
     inputs, weights, biases = aten.native_batch_norm_backward(
         grad, x, weight, None, None, mean, inverse, True, eps, [not in_place, True, True]
     )

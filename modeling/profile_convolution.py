@@ -76,11 +76,12 @@ class _ProfileConvolution(torch.autograd.Function):
         upstream = upstream.reshape(-1, height, width * outputs)
         beside = _patches(columns, kernel, ctx.stride[2])
         below = _patches(rows, kernel, ctx.stride[1]).permute(1, 0, 3, 2).flatten(1, 2)  # [F, J * kernel, H']
-        across = rows.new_zeros(joints, kernel, kernel, outputs)
+        exact = torch.promote_types(rows.dtype, torch.float32)
+        across = rows.new_zeros(joints, kernel, kernel, outputs, dtype=exact)
         for part, places, products in _blocks(beside, outputs):
             torch.bmm(below[part], upstream[part], out=_by_frame(products, width))
             across += torch.matmul(places.transpose(2, 3), products)
-        weight = across.permute(3, 0, 1, 2)[:, :, None]
+        weight = across.to(rows.dtype).permute(3, 0, 1, 2)[:, :, None]
         if low:
             total = grad.sum(dim=(0, 2), keepdim=True)  # [1, O, 1, H', W']
             constant = weight_gradient(
@@ -96,5 +97,8 @@ def _ones(rows: Tensor) -> Tensor:
 
 
 def convolve_profiles(heatmaps: Profiles, weight: Tensor, stride: Sequence[int]) -> Tensor:
-    """Convolution of heatmaps by weight [O, J, 1, k, k], padded by k // 2: [B, O, T, S / stride, S / stride]."""
-    return _ProfileConvolution.apply(heatmaps, weight, tuple(stride))
+    """Convolution of heatmaps by weight [O, J, 1, k, k], padded by k // 2: [B, O, T, S / stride, S / stride].
+
+    In the type of the profiles.
+    """
+    return _ProfileConvolution.apply(heatmaps, weight.to(heatmaps.rows.dtype), tuple(stride))

@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ settings.register_profile("project", deadline=None, max_examples=50, derandomize
 settings.load_profile("project")
 
 SIDE = 32
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exact_by_default() -> Iterator[None]:
+    """Numbers are compared in fp32, also on processors with units for bf16."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("modeling.engine._has_bf16_units", lambda _: False)
+        yield
 
 
 def grey_of(number: int) -> int:

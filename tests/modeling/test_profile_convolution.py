@@ -41,6 +41,22 @@ def test_it_is_the_convolution_of_the_heatmaps(kernel: int, stride: int, size: i
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-11)
 
 
+def test_bf16_is_rounded_once_a_factor() -> None:
+    """Products and sums over all joints, rows and frames are not rounded on the way; bf16 keeps 8 bits."""
+    exact, rng = heatmaps(2, 40, 32), torch.Generator().manual_seed(1)
+    weight = torch.randn(4, 3, 1, 7, 7, dtype=torch.float64, generator=rng)
+    results = []
+    for profiles in (exact, exact.to(torch.bfloat16)):
+        ours = weight.clone().requires_grad_()
+        found = convolve_profiles(profiles, ours, (1, 2, 2))
+        found.backward(torch.ones_like(found))
+        assert ours.grad is not None and found.dtype == profiles.rows.dtype
+        results.append((found, ours.grad))
+    for wanted, found in zip(*results, strict=True):
+        error = (found.double() - wanted).norm() / wanted.norm()
+        assert 0 < error < 2**-7
+
+
 def test_profiles_of_some_frames() -> None:
     profiles = heatmaps(2, 5, 12)
     maps = profiles.maps()
