@@ -216,7 +216,7 @@ def _loss_config(config: ModelConfig) -> LossConfig:
     return LossConfig(LabelSmoothingConfig("language"), inter_modality_mixup=InterModalityMixupConfig(True))
 
 
-def _model_inputs(
+def model_inputs(
     golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     inputs = {}
@@ -226,7 +226,7 @@ def _model_inputs(
     return inputs
 
 
-def _end_to_end_inputs(
+def end_to_end_inputs(
     golden: GoldenSet,
     entry: dict[str, Any],
     file: GoldenFile,
@@ -254,9 +254,9 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
     config = model.config
     precise = dtype == torch.float64
     if "video_uint8_RGB" in entry["inputs"]:
-        inputs = _end_to_end_inputs(golden, entry, file, config, dtype, out)
+        inputs = end_to_end_inputs(golden, entry, file, config, dtype, out)
     else:
-        inputs = _model_inputs(golden, entry, config, dtype)
+        inputs = model_inputs(golden, entry, config, dtype)
     labels = torch.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
@@ -327,7 +327,7 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     config = model.config
     full = len(config.frames) == 2
     precise = dtype == torch.float64
-    inputs = _model_inputs(golden, entry, config, dtype)
+    inputs = model_inputs(golden, entry, config, dtype)
     labels: Any = torch.tensor(entry["labels"])
     mixup = entry.get("mixup")
     if mixup:

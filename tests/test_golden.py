@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.parity import GOLDEN, GoldenSet
+from modeling.folding import Windows, folded
+from modeling.recognizer import predictions
+from modeling.weights import published_head
+from tests.parity import GOLDEN, Comparison, GoldenFile, GoldenSet, end_to_end_inputs, model_inputs
 
 CASES = GoldenSet(GOLDEN).cases()
 
@@ -40,6 +43,40 @@ def test_our_numbers_are_the_recorded_ones(name: str) -> None:
     comparison = CASES[name]()
     assert comparison.rows
     assert not [row for row in comparison.rows if not row.passed]
+
+
+EVALUATED = sorted(path.stem for path in GOLDEN.glob("fp32/eval_*.npz"))
+BF16 = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
+
+
+@pytest.mark.skipif(not BF16, reason="bf16 takes minutes on a processor without units for it")
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if f"fp32/{name}" in FULL_SIZE else [])
+        for name in EVALUATED
+    ],
+)
+@torch.no_grad()
+def test_bf16_predicts_the_recorded_signs(case: str) -> None:
+    golden, file = GoldenSet(GOLDEN), GoldenFile(GOLDEN / "fp32" / f"{case}.npz")
+    entry = golden.manifest[case]
+    model = golden.model(entry["model"], torch.float32)
+    if "video_uint8_RGB" in entry["inputs"]:
+        inputs = end_to_end_inputs(golden, entry, file, model.config, torch.float32, Comparison(case))
+    else:
+        inputs = model_inputs(golden, entry, model.config, torch.float32)
+    windows = {}
+    for name, x in inputs.items():
+        frames = x.transpose(0, 1).flatten(1, 2)[None].bfloat16()
+        places = torch.arange(frames.shape[2]).view(len(x), -1)
+        windows[name] = Windows(frames.contiguous(memory_format=torch.channels_last_3d), places)
+    network = folded(model, torch.bfloat16)
+    network.to(memory_format=torch.channels_last_3d)
+    for name, found in predictions(network(windows).logits).items():
+        recorded = torch.from_numpy(file[f"logits/{published_head(name, model.config)}"]).softmax(dim=1)
+        assert torch.equal(found.argmax(dim=1), recorded.argmax(dim=1))
+        torch.testing.assert_close(found, recorded, rtol=0, atol=0.02)
 
 
 def test_other_weights_fail_the_comparison(tmp_path: Path) -> None:
