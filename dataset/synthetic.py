@@ -33,6 +33,7 @@ from dataset.glosses import read_embeddings, write_embeddings
 from dataset.keypoints import write_keypoints
 from dataset.synthetic_signer import Signer, make_signer, perform
 from dataset.synthetic_signs import SIGNS
+from dataset.video import REPRODUCIBLE
 
 WORD_VECTORS = Path(__file__).with_name("synthetic_glosses.safetensors")
 WORD_VECTORS_SOURCE = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), one vector a gloss, unit length"
@@ -196,7 +197,7 @@ def _encode(pictures: np.ndarray, fps: int) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(
-            "libx264", rate=fps, options={"crf": "20", "preset": "fast", "threads": "1"}
+            "libx264", rate=fps, options={"crf": "20", "preset": "fast", "threads": "1", **REPRODUCIBLE}
         )
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "yuv420p"

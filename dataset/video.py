@@ -24,6 +24,9 @@ from utils.errors import UserError
 # of this machine; a list of files to join (ffconcat) is one.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,ivf,gif"
 
+# Options of libx264 for the same bytes on every processor; its code for AVX-512 does not even repeat its own.
+REPRODUCIBLE = {"x264-params": "cpu-independent=1"}
+
 
 @dataclass
 class Decoded:

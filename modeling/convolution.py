@@ -80,7 +80,8 @@ def _products_pay(x: Tensor, shape: torch.Size) -> bool:
     In bf16 that is slow only for k x 1 x 1.
     """
     large = shape[:2].numel() >= CHANNELS and shape[1] >= 8 and x.shape[3:].numel() >= PICTURE
-    pays = large and shape[2] > 1 if x.dtype is torch.bfloat16 else large or shape[2:].numel() == 1
+    temporal, point = shape[2] > 1, shape[2:].numel() == 1
+    pays = (large and temporal) if x.dtype is torch.bfloat16 else (large or point)
     return x.device.type == "cpu" and pays
 
 
@@ -89,7 +90,7 @@ def _onednn_errs(x: Tensor, shape: torch.Size) -> bool:
 
     On processors with AVX-512 it reads and writes outside the tensors then, for some strides (torch 2.13.0).
     """
-    small = any(1 < width >= size for width, size in zip(shape[2:], x.shape[2:], strict=True))
+    small = any(size <= width and width > 1 for width, size in zip(shape[2:], x.shape[2:], strict=True))
     return x.device.type == "cpu" and small
 
 

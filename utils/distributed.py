@@ -143,6 +143,7 @@ class SyncBatchNormCPU(nn.BatchNorm3d):
         if not self.training:
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        dtype, x = x.dtype, x.to(self.weight.dtype)
         dims = (0, 2, 3, 4)
         count = x.numel() // x.shape[1] * dist.get_world_size()
         mean = _Reduce.apply(x.sum(dim=dims)) / count  # [C]
@@ -154,7 +155,7 @@ class SyncBatchNormCPU(nn.BatchNorm3d):
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None, None] + self.bias[:, None, None, None]
+        return (centred * scale[:, None, None, None] + self.bias[:, None, None, None]).to(dtype)
 
 
 def distribute(model: nn.Module, processes: Processes) -> nn.Module:

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 
 from dataset.prepare.recordings import Recording
-from dataset.video import ImageFrames, VideoFrames, video_facts
+from dataset.video import REPRODUCIBLE, ImageFrames, VideoFrames, video_facts
 from utils.errors import UserError
 
 CUT_BEFORE = (
     2  # frames by which a file may differ from its clip's part and still be that part, cut out before
 )
 # Hardly visible loss at a tenth of the size; one thread, so that the same frames always give the same file.
-_ENCODER = {"crf": "18", "preset": "veryfast", "threads": "1"}
+_ENCODER = {"crf": "18", "preset": "veryfast", "threads": "1", **REPRODUCIBLE}
 
 
 @dataclass(frozen=True)
