@@ -97,6 +97,7 @@ def test_two_processes_train_to_the_losses_of_one(project: Project) -> None:
         "training__batch_size": 14,
         "training__epochs": 3,
         "evaluation__validation_split": None,
+        "runtime__precision": "fp32",
     }
     assert project.run("training.py", "--config", project.config("one", **changes)).returncode == 0
     alone = [line["loss"] for line in metrics(project.folder / "one", "step")]

@@ -62,3 +62,13 @@ def test_synchronised_batch_norm_of_one_process_is_batch_norm() -> None:
         torch.testing.assert_close(a, b)
     torch.testing.assert_close(plain.state_dict(), ours.state_dict())
     torch.testing.assert_close(plain.eval()(x), ours.eval()(x))
+
+
+@pytest.mark.usefixtures("group")
+def test_synchronised_batch_norm_computes_bf16_in_fp32() -> None:
+    plain, ours = nn.BatchNorm3d(3), SyncBatchNormCPU(3)
+    x = (5 + 2 * torch.randn(2, 3, 2, 3, 4)).bfloat16()
+    wanted, found = plain(x), ours(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7)
+    torch.testing.assert_close(ours.state_dict(), plain.state_dict())
