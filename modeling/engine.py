@@ -26,7 +26,7 @@ def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     In fp32 CUDA's matrix units are kept from rounding to TF32.
     """
     if runtime.precision == "auto":
-        dtype = torch.bfloat16 if _has_bf16_units(device) else torch.float32
+        dtype = torch.bfloat16 if has_bf16_units(device) else torch.float32
     else:
         dtype = torch.bfloat16 if runtime.precision == "bf16" else torch.float32
     if device.type == "cuda":
@@ -34,7 +34,8 @@ def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     return dtype
 
 
-def _has_bf16_units(device: torch.device) -> bool:
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether a device computes faster in bf16 than in fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     units = torch.cpu.get_capabilities()

@@ -69,10 +69,10 @@ class FoldedConv(nn.Module):
 
 def _onednn(x: Tensor) -> bool:
     """Whether oneDNN can convolve a map and apply ReLU at once."""
-    plain = torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
-    if x.dtype is torch.bfloat16:
-        plain = plain and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return plain and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or not torch.backends.mkldnn.is_available():
+        return False
+    bf16 = x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bf16 or x.dtype is torch.float32
 
 
 class FoldedStem(nn.Module):

@@ -26,7 +26,7 @@ SIDE = 32
 def exact_by_default() -> Iterator[None]:
     """Numbers are compared in fp32, also on processors with units for bf16."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("modeling.engine._has_bf16_units", lambda _: False)
+        patch.setattr("modeling.engine.has_bf16_units", lambda _: False)
         yield
 
 

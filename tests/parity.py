@@ -216,7 +216,21 @@ def _loss_config(config: ModelConfig) -> LossConfig:
     return LossConfig(LabelSmoothingConfig("language"), inter_modality_mixup=InterModalityMixupConfig(True))
 
 
-def model_inputs(
+def evaluation_inputs(
+    golden: GoldenSet,
+    entry: dict[str, Any],
+    file: GoldenFile,
+    config: ModelConfig,
+    dtype: torch.dtype,
+    out: Comparison,
+) -> dict[str, Tensor]:
+    """{stream: what the network reads}; made from raw clips, these are compared too."""
+    if "video_uint8_RGB" in entry["inputs"]:
+        return _end_to_end_inputs(golden, entry, file, config, dtype, out)
+    return _model_inputs(golden, entry, config, dtype)
+
+
+def _model_inputs(
     golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     inputs = {}
@@ -226,7 +240,7 @@ def model_inputs(
     return inputs
 
 
-def end_to_end_inputs(
+def _end_to_end_inputs(
     golden: GoldenSet,
     entry: dict[str, Any],
     file: GoldenFile,
@@ -253,10 +267,7 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
     model = golden.model(entry["model"], dtype).eval()
     config = model.config
     precise = dtype == torch.float64
-    if "video_uint8_RGB" in entry["inputs"]:
-        inputs = end_to_end_inputs(golden, entry, file, config, dtype, out)
-    else:
-        inputs = model_inputs(golden, entry, config, dtype)
+    inputs = evaluation_inputs(golden, entry, file, config, dtype, out)
     labels = torch.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
@@ -327,7 +338,7 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     config = model.config
     full = len(config.frames) == 2
     precise = dtype == torch.float64
-    inputs = model_inputs(golden, entry, config, dtype)
+    inputs = _model_inputs(golden, entry, config, dtype)
     labels: Any = torch.tensor(entry["labels"])
     mixup = entry.get("mixup")
     if mixup:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from modeling.engine import has_bf16_units
 from modeling.folding import Windows, folded
 from modeling.recognizer import predictions
 from modeling.weights import published_head
-from tests.parity import GOLDEN, Comparison, GoldenFile, GoldenSet, end_to_end_inputs, model_inputs
+from tests.parity import GOLDEN, Comparison, GoldenFile, GoldenSet, evaluation_inputs
 
 CASES = GoldenSet(GOLDEN).cases()
 
@@ -46,10 +47,11 @@ def test_our_numbers_are_the_recorded_ones(name: str) -> None:
 
 
 EVALUATED = sorted(path.stem for path in GOLDEN.glob("fp32/eval_*.npz"))
-BF16 = torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16")
 
 
-@pytest.mark.skipif(not BF16, reason="bf16 takes minutes on a processor without units for it")
+@pytest.mark.skipif(
+    not has_bf16_units(torch.device("cpu")), reason="bf16 takes minutes on a processor without units for it"
+)
 @pytest.mark.parametrize(
     "case",
     [
@@ -62,10 +64,7 @@ def test_bf16_predicts_the_recorded_signs(case: str) -> None:
     golden, file = GoldenSet(GOLDEN), GoldenFile(GOLDEN / "fp32" / f"{case}.npz")
     entry = golden.manifest[case]
     model = golden.model(entry["model"], torch.float32)
-    if "video_uint8_RGB" in entry["inputs"]:
-        inputs = end_to_end_inputs(golden, entry, file, model.config, torch.float32, Comparison(case))
-    else:
-        inputs = model_inputs(golden, entry, model.config, torch.float32)
+    inputs = evaluation_inputs(golden, entry, file, model.config, torch.float32, Comparison(case))
     windows = {}
     for name, x in inputs.items():
         frames = x.transpose(0, 1).flatten(1, 2)[None].bfloat16()
