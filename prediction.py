@@ -156,6 +156,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     from dataset.clips import ClipReader
     from inference.evaluation import EVAL_SETTINGS, Evaluator, table, write_results
     from inference.trained_model import load_model
+    from modeling.engine import encoder_precision
     from utils.board import Board
     from utils.distributed import start_processes, stop_processes
 
@@ -175,7 +176,8 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     results = evaluator.run(model.recognizer.to(processes.device))
     assert results is not None
     if processes.is_main:
-        print(f"{split}, {setting}, {len(clips)} clips\n{table(results)}")
+        precision = encoder_precision(config.runtime, processes.device)
+        print(f"{split}, {setting}, {len(clips)} clips, {precision} encoders\n{table(results)}")
         path = evaluation_path(run, split, setting)
         write_results(path, results, model.vocabulary)
         Board(run).evaluation(f"{split}_{setting}", results, model.vocabulary, 0)

@@ -40,7 +40,7 @@ def train(config: Config) -> int:
     from dataset.loader import TrainingSchedule, training_loader
     from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
-    from modeling.engine import TrainingStep, encoder_dtype, gradient_norm
+    from modeling.engine import TrainingStep, encoder_precision, gradient_norm
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
     from utils.distributed import distribute, start_processes, stop_processes
@@ -90,12 +90,12 @@ def train(config: Config) -> int:
     checkpoint = run.open(processes.is_main)
     processes.barrier()
     log = RunLog(run.folder, processes.is_main)
-    precision = "bf16" if encoder_dtype(config.runtime, device) is torch.bfloat16 else "fp32"
     log.print(
         f"{config.run}: {len(clips)} training clips, {len(vocabulary)} glosses, "
         f"streams {', '.join(config.model.streams)}, "
         f"{sum(p.numel() for p in recognizer.parameters()) / 1e6:.1f} M weights, "
-        f"{processes.count} process(es) on {device.type}, {precision} encoders"
+        f"{processes.count} process(es) on {device.type}, "
+        f"{encoder_precision(config.runtime, device)} encoders"
     )
     if reader.cache is not None:
         log.print(reader.cache.announcement(reader.video_frames(clips + validation_clips)))
@@ -107,8 +107,7 @@ def train(config: Config) -> int:
     optimizer = build_optimizer(recognizer, training)
     if checkpoint is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
-        complete = run.state.validated == training.epochs
-        log.print("already trained" if complete else f"continuing after step {run.state.step}")
+        log.print("already trained" if run.complete else f"continuing after step {run.state.step}")
     state = run.state
     log.start_at(state)
 
@@ -187,14 +186,13 @@ def train(config: Config) -> int:
             if stopping:
                 break
     stop.release()
-    complete = state.validated == training.epochs
-    if complete and log.board is not None:
+    if run.complete and log.board is not None:
         log.board.hyper_parameters(to_dict(config), {"best/validation_top1": state.best_accuracy})
-    if not complete and processes.is_main:
+    if not run.complete and processes.is_main:
         run.save(recognizer, optimizer)
         log.print(f"stopped after step {state.step}; the same command continues")
     stop_processes()
-    return 0 if complete and not stop.requested else INTERRUPTED
+    return 0 if run.complete and not stop.requested else INTERRUPTED
 
 
 def show_clips(board: "Board", batch: "Prepared", config: Config, vocabulary: list[str], step: int) -> None:

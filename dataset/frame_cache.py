@@ -7,6 +7,7 @@ of date and any number of processes and runs can share the folder.
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,11 @@ class FrameCache:
             ) from None
 
     def decode(self, content: bytes, indices: np.ndarray, room: np.ndarray | None = None) -> Decoded:
-        """As `decode_video`; a damaged video is decoded anew each time, and reported."""
+        """As `decode_video`; a damaged video is decoded anew each time, and reported.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
         path = self._path(content)
         if not path.is_file():
             count = count_frames(content)
@@ -62,6 +67,14 @@ class FrameCache:
     def _keep(self, path: Path, frames: np.ndarray) -> None:
         """Written beside and renamed, so that no process ever reads half a file."""
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.save(file, frames)
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                np.save(file, frames)
+            partial.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise UserError(
+                f"data.frame_cache: {self.folder} cannot be written ({error.strerror}); make room or name another "
+                "folder, or none"
+            ) from None

@@ -34,6 +34,11 @@ def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
     return dtype
 
 
+def encoder_precision(runtime: RuntimeConfig, device: torch.device) -> str:
+    """`encoder_dtype` as configurations call it: bf16 or fp32."""
+    return "bf16" if encoder_dtype(runtime, device) is torch.bfloat16 else "fp32"
+
+
 def has_bf16_units(device: torch.device) -> bool:
     """Whether a device computes faster in bf16 than in fp32."""
     if device.type == "cuda":

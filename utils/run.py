@@ -37,11 +37,15 @@ class Run:
     def can_continue(self) -> bool:
         return (self.folder / "last.pt").is_file()
 
+    @property
+    def complete(self) -> bool:
+        return self.state.validated == self.config["training"]["epochs"]
+
     def open(self, is_main: bool) -> dict[str, Any] | None:
         """Prepare the folder; the content of `last.pt` if there is something to continue, else None.
 
         Raises:
-            UserError: the folder holds a run of another configuration or vocabulary.
+            UserError: the folder holds a run of another configuration or vocabulary, or cannot be written.
         """
         last = self.folder / "last.pt"
         checkpoint = None
@@ -51,10 +55,15 @@ class Run:
                 raise UserError(f"{last}: not a run of this project; give another folder as run=...")
             self._refuse_other_run(checkpoint)
             self.state.load_state_dict(checkpoint["state"])
-        if is_main:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        if is_main and not self.complete:
             text = yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
-            (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise UserError(
+                    f"run: {self.folder} cannot be written ({error.strerror}); give another folder"
+                ) from None
         return checkpoint
 
     def _refuse_other_run(self, checkpoint: dict[str, Any]) -> None:
@@ -64,8 +73,9 @@ class Run:
             )
         changed = _differences(_binding(checkpoint["config"]), _binding(self.config))
         if changed:
+            listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
             raise UserError(
-                f"{self.folder}: holds a run of another configuration ({', '.join(changed[:4])} differ); "
+                f"{self.folder}: holds a run of another configuration (different: {listed}); "
                 "give another folder as run=..."
             )
 

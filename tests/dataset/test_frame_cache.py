@@ -1,6 +1,7 @@
 """Decoded frames kept on disk are those of the video, whatever happens to the folder or the video."""
 
 import dataclasses
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.conftest import SIDE
 from tests.dataset.test_clips import BOTH, data_config, dataset
 from tests.dataset.test_loader import assert_same, training_batches
 from utils.config import ConfigError
+from utils.errors import UserError
 
 Writer = Callable[[int], bytes]
 
@@ -58,6 +60,18 @@ def test_training_batches_do_not_depend_on_it(tmp_path: Path, clip_set: Path) ->
         cached = dataset(clip_set, "train", frame_cache=str(tmp_path / "frames"))
         for a, b in zip(plain, training_batches(cached, workers), strict=True):
             assert_same(a, b)
+
+
+def test_a_full_disk_is_told_in_one_line(
+    tmp_path: Path, mp4: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(UserError, match=r"^data\.frame_cache: .* cannot be written \(No space left"):
+        FrameCache(tmp_path, SIDE).decode(mp4(12), np.array([1]))
+    assert not list(tmp_path.iterdir())
 
 
 def test_its_size_is_announced(tmp_path: Path, clip_set: Path) -> None:

@@ -143,4 +143,4 @@ def test_another_configuration_in_the_same_run(project: Project) -> None:
     config = project.config("run", training__epochs=1)
     assert project.run("training.py", "--config", config).returncode == 0
     line = refused(project, "training.py", "--config", config, "seed=5")
-    assert "another configuration (seed differ)" in line
+    assert "another configuration (different: seed)" in line

@@ -104,6 +104,23 @@ def test_another_configuration_is_refused_by_key(tmp_path: Path, key: str, value
     assert load_checkpoint(tmp_path / "last.pt")["state"]["step"] == 1
 
 
+def test_a_complete_run_stays_as_it_is(tmp_path: Path) -> None:
+    saved_run(tmp_path)
+    before = (tmp_path / "config.yaml").read_text()
+    one_epoch = resolved(tmp_path, training__epochs=1)
+    checkpoint = load_checkpoint(tmp_path / "last.pt")
+    torch.save({**checkpoint, "config": one_epoch}, tmp_path / "last.pt")
+    run = Run(tmp_path, {**one_epoch, "runtime": {"precision": "bf16"}}, ["cold", "winter"])
+    assert run.open(is_main=True) is not None and run.complete
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"^run: .*file/a cannot be written"):
+        Run(tmp_path / "file" / "a", resolved(tmp_path), ["cold"]).open(is_main=True)
+
+
 @pytest.mark.parametrize("vocabulary", [["cold"], ["winter", "cold"], ["cold", "table"]])
 def test_another_vocabulary_is_refused(tmp_path: Path, vocabulary: list[str]) -> None:
     saved_run(tmp_path)
