@@ -216,23 +216,15 @@ def _loss_config(config: ModelConfig) -> LossConfig:
     return LossConfig(LabelSmoothingConfig("language"), inter_modality_mixup=InterModalityMixupConfig(True))
 
 
-def evaluation_inputs(
-    golden: GoldenSet,
-    entry: dict[str, Any],
-    file: GoldenFile,
-    config: ModelConfig,
-    dtype: torch.dtype,
-    out: Comparison,
-) -> dict[str, Tensor]:
-    """{stream: what the network reads}; made from raw clips, these are compared too."""
-    if "video_uint8_RGB" in entry["inputs"]:
-        return _end_to_end_inputs(golden, entry, file, config, dtype, out)
-    return _model_inputs(golden, entry, config, dtype)
-
-
-def _model_inputs(
+def model_inputs(
     golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype
 ) -> dict[str, Tensor]:
+    """{stream: what the network reads}, as recorded or made from raw clips."""
+    if "video_uint8_RGB" in entry["inputs"]:
+        video = golden.call(entry["inputs"]["video_uint8_RGB"].split(" ->")[0])
+        frames = torch.from_numpy(video).permute(0, 1, 3, 4, 2)
+        keypoints = torch.from_numpy(golden.call(entry["inputs"]["keypoints"]))
+        return prepare_inputs(frames, keypoints, config, [central_draw(config)], dtype)
     inputs = {}
     for stream in config.streams:
         call = entry["inputs"][_published_stream(stream, config)]["call"]
@@ -240,26 +232,15 @@ def _model_inputs(
     return inputs
 
 
-def _end_to_end_inputs(
-    golden: GoldenSet,
-    entry: dict[str, Any],
-    file: GoldenFile,
-    config: ModelConfig,
-    dtype: torch.dtype,
-    out: Comparison,
-) -> dict[str, Tensor]:
-    video = golden.call(entry["inputs"]["video_uint8_RGB"].split(" ->")[0])
-    frames = torch.from_numpy(video).permute(0, 1, 3, 4, 2)
-    keypoints = torch.from_numpy(golden.call(entry["inputs"]["keypoints"]))
-    inputs = prepare_inputs(frames, keypoints, config, [central_draw(config)], dtype)
-    tolerance = 1e-9 if dtype == torch.float64 else 5e-5
+def _compare_inputs(
+    inputs: dict[str, Tensor], file: GoldenFile, config: ModelConfig, tolerance: float, out: Comparison
+) -> None:
     for stream, x in inputs.items():
         name = _published_stream(stream, config)
         out.absolute(f"input/{stream}", _statistics(x), file[f"preprocessed/{name}"], tolerance)
         out.absolute(
             f"input/{stream}/sub", x[0, :, ::16, ::28, ::28], file[f"preprocessed_sub/{name}"], tolerance
         )
-    return inputs
 
 
 def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
@@ -267,7 +248,9 @@ def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, ou
     model = golden.model(entry["model"], dtype).eval()
     config = model.config
     precise = dtype == torch.float64
-    inputs = evaluation_inputs(golden, entry, file, config, dtype, out)
+    inputs = model_inputs(golden, entry, config, dtype)
+    if "video_uint8_RGB" in entry["inputs"]:
+        _compare_inputs(inputs, file, config, 1e-9 if precise else 5e-5, out)
     labels = torch.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
@@ -338,7 +321,7 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     config = model.config
     full = len(config.frames) == 2
     precise = dtype == torch.float64
-    inputs = _model_inputs(golden, entry, config, dtype)
+    inputs = model_inputs(golden, entry, config, dtype)
     labels: Any = torch.tensor(entry["labels"])
     mixup = entry.get("mixup")
     if mixup:

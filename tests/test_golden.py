@@ -14,7 +14,7 @@ from modeling.engine import has_bf16_units
 from modeling.folding import Windows, folded
 from modeling.recognizer import predictions
 from modeling.weights import published_head
-from tests.parity import GOLDEN, Comparison, GoldenFile, GoldenSet, evaluation_inputs
+from tests.parity import GOLDEN, GoldenFile, GoldenSet, model_inputs
 
 CASES = GoldenSet(GOLDEN).cases()
 
@@ -64,7 +64,7 @@ def test_bf16_predicts_the_recorded_signs(case: str) -> None:
     golden, file = GoldenSet(GOLDEN), GoldenFile(GOLDEN / "fp32" / f"{case}.npz")
     entry = golden.manifest[case]
     model = golden.model(entry["model"], torch.float32)
-    inputs = evaluation_inputs(golden, entry, file, model.config, torch.float32, Comparison(case))
+    inputs = model_inputs(golden, entry, model.config, torch.float32)
     windows = {}
     for name, x in inputs.items():
         frames = x.transpose(0, 1).flatten(1, 2)[None].bfloat16()
