@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config
-from utils.analysis import evaluation_path
+from report.analysis import evaluation_path
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.files import write_json
 
 if TYPE_CHECKING:
-    from dataset.synthetic import SignSetConfig
-    from utils.report.demo_page import Clip
+    from dataset.synthetic.sign_set import SignSetConfig
+    from report.demo_page import Clip
 
 CONFIGS = Path(__file__).with_name("configs") / "demo"
 CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
@@ -84,7 +84,7 @@ def run(
     Raises:
         UserError: `out` holds a demo with another seed or configuration.
     """
-    from dataset.synthetic import SignSetConfig, make_sign_set
+    from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
 
     sign_set = sign_set or SignSetConfig(seed=seed)
     configs = {name: stage_config(name, out, seed, overrides or []) for name in STAGES}
@@ -132,7 +132,7 @@ def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Confi
 
 def refuse_other_seed(data: Path, seed: int) -> None:
     """A set of another seed is not rendered over: the stages trained on it could no longer be continued."""
-    from dataset.synthetic import MANIFEST
+    from dataset.synthetic.sign_set import MANIFEST
 
     if (data / MANIFEST).is_file():
         found = json.loads((data / MANIFEST).read_text(encoding="utf-8"))["config"]["seed"]
@@ -263,7 +263,7 @@ def summarise(
 
 
 def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
-    from utils.report.runs import read_epochs
+    from report.runs import read_epochs
 
     seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
     accuracies = {}
@@ -291,9 +291,9 @@ def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
 def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) -> None:
     """Collect what the report shows, and write it."""
     from dataset.annotations import read_annotations
-    from dataset.synthetic_signs import LOOK_ALIKES
-    from utils.report.demo_page import Pair, Report, write_report
-    from utils.report.runs import read_epochs
+    from dataset.synthetic.signs import LOOK_ALIKES
+    from report.demo_page import Pair, Report, write_report
+    from report.runs import read_epochs
 
     clips = {
         name: read_json(evaluation_path(configs[name].run, "test", "3x_pad"))["clips"]
@@ -330,9 +330,9 @@ def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) 
 
 def clips_as_read(config: Config, predicted: list[dict[str, Any]]) -> "list[Clip]":
     """The clips of some predictions as the network reads them."""
-    from inference.network_view import view_clips
-    from utils.report.demo_page import Clip
-    from utils.report.sections import Example
+    from report.demo_page import Clip
+    from report.network_view import view_clips
+    from report.sections import Example
 
     views = view_clips(config, "test", [prediction["name"] for prediction in predicted])
     return [

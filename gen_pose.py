@@ -160,8 +160,8 @@ def extract_video(settings: "Config | PoseOnly", video: Path, out: Path, overlay
     from dataset.keypoints import SafetensorsKeypoints, write_keypoints
     from dataset.video import VideoFrames, video_facts
     from modeling.pose.estimator import estimate_clip
+    from report.overlay import check_overlay, write_overlay
     from utils.distributed import start_processes
-    from utils.overlay import check_overlay, write_overlay
     from utils.progress import progress_bar
 
     if not video.is_file():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config
-from utils.analysis import (
+from report.analysis import (
     Analysis,
     LookAlikes,
     add_look_alike_options,
@@ -157,7 +157,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     from inference.evaluation import EVAL_SETTINGS, Evaluator, table, write_results
     from inference.trained_model import load_model
     from modeling.engine import encoder_precision
-    from utils.board import Board
+    from report.tensorboard import Board
     from utils.distributed import start_processes, stop_processes
 
     split, setting = arguments.split, arguments.eval_setting
@@ -224,7 +224,7 @@ def recognise(config: Config, arguments: argparse.Namespace) -> int:
     from dataset.video import VideoFrames, count_frames
     from inference.sign_recognizer import SignRecognizer
     from inference.trained_model import load_model
-    from utils.overlay import Caption, check_overlay, write_overlay
+    from report.overlay import Caption, check_overlay, write_overlay
     from utils.progress import progress_bar
 
     path, overlay = arguments.video, arguments.overlay

@@ -18,7 +18,7 @@ from utils.errors import UserError, run_entry_point
 
 if TYPE_CHECKING:
     from modeling.engine import Prepared
-    from utils.board import Board
+    from report.tensorboard import Board
 
 INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from configs.schema import Config
 from dataset.clips import ClipFormat
-from dataset.glosses import embedding_matrix
+from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
 from dataset.keypoints import keypoint_indices
 from modeling.config import ModelConfig
 from modeling.pose.config import PoseConfig
@@ -23,7 +23,6 @@ from modeling.weights import (
     from_published,
     load_matching,
 )
-from utils.analysis import GlossSimilarity
 from utils.checkpoint import load_checkpoint
 from utils.errors import UserError
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from modeling.pose.mediapipe_holistic import BODY, MediaPipeHolistic
-from utils.overlay import SKELETON
+from report.overlay import SKELETON
 
 ROOT = Path(__file__).parents[1]
 # x (the person's left is on the right) and y of points 0 to 22.

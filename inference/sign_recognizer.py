@@ -26,12 +26,12 @@ from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
 from dataset.video import FileSource, VideoFrames, video_facts
 from inference.evaluation import EVAL_SETTINGS
-from inference.network_view import NetworkView, network_view
 from inference.timeline import Segment, find_segments, moving_frames
 from inference.trained_model import TrainedModel, load_model
 from modeling.engine import Predictor
 from modeling.pose.estimator import Estimator, estimate_clip
 from modeling.recognizer import reported_prediction
+from report.network_view import NetworkView, network_view
 from utils.distributed import choose_device
 from utils.errors import UserError
 

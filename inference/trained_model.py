@@ -70,7 +70,7 @@ def read_trained(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = read_json(path / EXPORTED, dict)
         if not {"vocabulary", "config"} <= content.keys():
             raise UserError(
-                f"{path / EXPORTED}: not an export of this project; python -m utils.export makes one"
+                f"{path / EXPORTED}: not an export of this project; python -m inference.export makes one"
             )
         try:
             return {**content, "model": load_file(str(path / EXPORTED_WEIGHTS))}

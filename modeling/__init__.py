@@ -13,7 +13,7 @@ def load_recognizer(
     """A trained model that names the sign in a video: `load_recognizer("runs/x").predict("clip.mp4", top_k=5)`.
 
     Args:
-        path: a run folder, a checkpoint of ours, or a folder that `python -m utils.export` wrote.
+        path: a run folder, a checkpoint of ours, or a folder that `python -m inference.export` wrote.
         device: to compute on; `auto` takes CUDA if there is one.
 
     Raises:

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from modeling.augment import Draw, Inputs, central_draw, mix_clips, prepare_frames, prepare_inputs
 from modeling.config import RuntimeConfig, TrainingConfig
-from modeling.folding import Windows, folded
+from modeling.fast.folding import Windows, folded
 from modeling.heatmaps import Profiles
 from modeling.losses import integration_momentum, inter_modality_weight
 from modeling.objective import MixedLabels, Objective
@@ -50,7 +50,7 @@ def has_bf16_units(device: torch.device) -> bool:
 class Arithmetic:
     """How the encoders of a model compute on a device.
 
-    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles, see `modeling.profile_convolution`; a
+    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles; a
     GPU convolves heatmaps.
     """
 

@@ -6,8 +6,8 @@ Specification section 4. A connection leads from one stream to another after one
 
 from torch import Tensor, nn
 
-from modeling.convolution import Conv3d, ConvTranspose3d
-from modeling.recomputation import combine, worth_convolving
+from modeling.fast.convolution import Conv3d, ConvTranspose3d
+from modeling.fast.recomputation import combine, worth_convolving
 
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths

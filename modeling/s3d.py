@@ -12,11 +12,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from modeling.convolution import Conv3d, convolve_points
+from modeling.fast.convolution import Conv3d, convolve_points
+from modeling.fast.factored_convolution import convolve_profiles
+from modeling.fast.normalization import MaxPool3d, norm_relu, norm_relu_conv
+from modeling.fast.recomputation import combine, with_recipe, worth_convolving
 from modeling.heatmaps import Profiles
-from modeling.normalization import MaxPool3d, norm_relu, norm_relu_conv
-from modeling.profile_convolution import convolve_profiles
-from modeling.recomputation import combine, with_recipe, worth_convolving
 
 NUM_BLOCKS = 5
 
@@ -61,7 +61,7 @@ class ConvBNReLU(nn.Module):
 
 
 def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
-    """Layers one after the other; in training with less memory, see `modeling.normalization`."""
+    """Layers one after the other; in training with less memory, see `modeling.fast.normalization`."""
     convolve = partial(_convolve, layers[0].conv)
     if isinstance(x, Tensor) and (x.requires_grad or not torch.is_grad_enabled()):
         convolved = combine(convolve, x, worth=worth_convolving)

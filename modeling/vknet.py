@@ -13,7 +13,7 @@ from torch import nn
 from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
 from modeling.s3d import NUM_BLOCKS, S3D, pool_clip
 
-Maps = dict[str, Any]  # tensors; in prediction `modeling.folding.Windows` where a stream begins
+Maps = dict[str, Any]  # tensors; in prediction `modeling.fast.folding.Windows` where a stream begins
 
 
 class VKNet(nn.Module):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import demo
-from dataset.synthetic import SignSetConfig
+from dataset.synthetic.sign_set import SignSetConfig
+from report.demo_page import Clip, Pair, PairScore, Report, pair_score, write_report
+from report.sections import Example
 from utils.errors import UserError
-from utils.report.demo_page import Clip, Pair, PairScore, Report, pair_score, write_report
-from utils.report.sections import Example
 
 SIGN_SET = SignSetConfig(
     seed=7,

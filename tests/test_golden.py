@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modeling.engine import has_bf16_units
-from modeling.folding import Windows, folded
+from modeling.fast.folding import Windows, folded
 from modeling.recognizer import predictions
 from modeling.weights import published_head
 from tests.parity import GOLDEN, GoldenFile, GoldenSet, model_inputs

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from utils.files import replacing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a progress bar does not need it
-    from utils.board import Board
+    from report.tensorboard import Board
     from utils.checkpoint import TrainState
     from utils.metrics import Accuracy
 
@@ -99,7 +99,7 @@ class RunLog:
         with replacing(path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._metrics = path.open("a")
-        from utils.board import Board  # needed by training alone
+        from report.tensorboard import Board  # needed by training alone
 
         self.board = Board(self.folder, continue_after=state.step)
 

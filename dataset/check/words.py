@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dataset.check.findings import Finding
-from dataset.glosses import MISSING, read_embeddings, vector_faults
+from dataset.glosses.embeddings import MISSING, read_embeddings, vector_faults
 from utils.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset.gloss_words import pieces, spellings, words_of_gloss
+from dataset.glosses.words import pieces, spellings, words_of_gloss
 
 
 @pytest.mark.parametrize(

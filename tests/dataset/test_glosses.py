@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset.glosses import embedding_matrix, read_embeddings, write_embeddings
+from dataset.glosses.embeddings import embedding_matrix, read_embeddings, write_embeddings
 from utils.errors import UserError
 
 TABLE = {"cold": np.array([1.0, 2.0, 3.0]), "東": np.array([0.0, -1.0, 0.5]), "zero": np.zeros(3)}

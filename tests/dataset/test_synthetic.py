@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 
-from dataset.glosses import read_embeddings
+from dataset.glosses.embeddings import read_embeddings
 from dataset.keypoints import open_keypoints
-from dataset.synthetic import COLUMNS, MANIFEST, OUTPUTS, WORD_VECTORS, SignSetConfig, make_sign_set
-from dataset.synthetic_signer import FRAMES, make_signer, perform
-from dataset.synthetic_signs import LOOK_ALIKES, SIGNS, LookAlike, Sign
-from dataset.synthetic_skeleton import ELBOW, FACE, HANDS, SHOULDER, WRIST
+from dataset.synthetic.sign_set import COLUMNS, MANIFEST, OUTPUTS, WORD_VECTORS, SignSetConfig, make_sign_set
+from dataset.synthetic.signer import FRAMES, make_signer, perform
+from dataset.synthetic.signs import LOOK_ALIKES, SIGNS, LookAlike, Sign
+from dataset.synthetic.skeleton import ELBOW, FACE, HANDS, SHOULDER, WRIST
 
 SMALL = SignSetConfig(
     glosses=3,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from dataset.glosses import read_embeddings, vector_report
-from dataset.word_vectors import FastTextModel, TextTable, gloss_vector, similar_pairs, table_words
+from dataset.glosses.__main__ import vector_report
+from dataset.glosses.embeddings import read_embeddings
+from dataset.glosses.word_vectors import FastTextModel, TextTable, gloss_vector, similar_pairs, table_words
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]

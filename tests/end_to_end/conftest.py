@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataset.synthetic import SignSetConfig, make_sign_set
+from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
 
 ROOT = Path(__file__).parents[2]
 

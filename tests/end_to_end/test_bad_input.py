@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from dataset.glosses import write_embeddings
+from dataset.glosses.embeddings import write_embeddings
 from dataset.keypoints import write_keypoints
 from tests.end_to_end.conftest import Project
 

@@ -16,7 +16,7 @@ import yaml
 from configs.schema import Config
 from dataset.check.__main__ import check_data
 from dataset.check.findings import CheckReport
-from dataset.glosses import write_embeddings
+from dataset.glosses.embeddings import write_embeddings
 from dataset.keypoints import write_keypoints
 from tests.conftest import SIDE, clip_keypoints
 from utils.config import load_config
