@@ -110,7 +110,8 @@ def _manifest(config: SignSetConfig) -> str:
     """What decides the bytes of the set: the configuration, and the renderer with its word vectors."""
     renderer = hashlib.sha256()
     folder = Path(__file__).parent
-    for path in (*sorted(folder.glob("synthetic*.*")), folder / "keypoints.py", folder / "glosses.py"):
+    library = (folder.parent / "keypoints.py", folder.parent / "glosses" / "embeddings.py")
+    for path in (*sorted(folder.glob("*.*")), *library):
         renderer.update(path.read_bytes())
     settings = dataclasses.asdict(config)
     del settings["processes"]

@@ -11,7 +11,7 @@ from report.analysis import evaluation_path
 from report.page import Cell, Table
 from report.runs import differences, read_runs
 from tests.inference.runs import make_run
-from tests.utils.test_analysis import write_evaluation
+from tests.report.test_analysis import write_evaluation
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
