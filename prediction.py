@@ -176,6 +176,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     results = evaluator.run(model.recognizer.to(processes.device))
     assert results is not None
     if processes.is_main:
+        print(evaluator.network, file=sys.stderr)
         precision = encoder_precision(config.runtime, processes.device)
         print(f"{split}, {setting}, {len(clips)} clips, {precision} encoders\n{table(results)}")
         path = evaluation_path(run, split, setting)

@@ -40,7 +40,7 @@ def train(config: Config) -> int:
     from dataset.loader import TrainingSchedule, training_loader
     from inference.evaluation import Evaluator
     from modeling.augment import draw_augmentation
-    from modeling.engine import TrainingStep, encoder_precision, gradient_norm
+    from modeling.engine import TrainingStep, accelerate, encoder_precision, gradient_norm
     from modeling.objective import Objective
     from modeling.optimizer import build_optimizer, learning_rate
     from utils.distributed import distribute, start_processes, stop_processes
@@ -84,7 +84,7 @@ def train(config: Config) -> int:
     embeddings = gloss_embeddings(config, vocabulary)
 
     recognizer = build_recognizer(config, len(vocabulary), embeddings)
-    run = Run(Path(config.run), to_dict(config), vocabulary)
+    run = Run(Path(config.run), to_dict(config), vocabulary, Config)
     # Before anything is written: a missing file must leave no half-made run behind.
     reports = [] if run.can_continue else load_initial_weights(recognizer, config)
     checkpoint = run.open(processes.is_main)
@@ -112,8 +112,7 @@ def train(config: Config) -> int:
     log.start_at(state)
 
     objective = Objective(config.loss, len(vocabulary), embeddings).to(device)
-    if config.runtime.compile:
-        recognizer.compile()
+    log.print(accelerate(recognizer, config.runtime))
     parallel = distribute(recognizer, processes)
     step = TrainingStep(recognizer, parallel, objective, optimizer, training, config.runtime)
     schedule = TrainingSchedule(

@@ -76,7 +76,13 @@ class Results:
 
 
 class Evaluator:
-    """Predicts every clip of a split once, whatever the number of processes."""
+    """Predicts every clip of a split once, whatever the number of processes.
+
+    Attributes:
+        network: after a run, one line on how its network computed.
+    """
+
+    network: str
 
     def __init__(
         self,
@@ -103,6 +109,7 @@ class Evaluator:
         damage = DamageLog(self.clips, self.config.data.max_damaged_share)
         found: dict[int, dict[str, np.ndarray]] = {}
         predict = Predictor(recognizer, self.config.runtime)
+        self.network = predict.replaced
         with progress_bar(len(self.loader), 0, "batch", self.processes.is_main and stop is None) as progress:
             for batch in self.loader:
                 if stop is not None and stop.requested:

@@ -84,6 +84,7 @@ def write_onnx(path: Path, model: "TrainedModel") -> None:
 
     from dataset.keypoints import keypoint_indices
     from modeling.augment import central_draw, prepare_inputs
+    from modeling.heatmaps import written_out
     from modeling.recognizer import predictions, reported_prediction
 
     class FromRawClips(nn.Module):
@@ -99,7 +100,7 @@ def write_onnx(path: Path, model: "TrainedModel") -> None:
             if keypoints is not None:
                 keypoints = on_grid(keypoints[:, :, self.chosen], self.config)
             inputs = prepare_inputs(frames, keypoints, self.config, [central_draw(self.config)])
-            return predictions(self.recognizer(inputs).logits)[reported_prediction(self.config)]
+            return predictions(self.recognizer(written_out(inputs)).logits)[reported_prediction(self.config)]
 
     clips = {name: torch.from_numpy(array) for name, array in random_clips(model, 0).items()}
     with torch.no_grad(), warnings.catch_warnings():

@@ -6,7 +6,6 @@ generator; applying a draw is deterministic. Specification section 2.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,10 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
 
 from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixupConfig, ModelConfig
-from modeling.heatmaps import Box, Mixture, Profiles, heatmap_profiles
+from modeling.heatmaps import Box, FactoredHeatmaps, Mixture, factored_heatmaps, written_out
 from modeling.objective import MixedLabels
 
-Inputs = dict[str, Any]  # of the network, by stream: tensors, heatmaps possibly `Profiles`
+Inputs = dict[str, Tensor | FactoredHeatmaps]  # of the network, by stream or modality; heatmaps in factors
 
 
 @dataclass(frozen=True)
@@ -134,10 +133,10 @@ def _window(model: ModelConfig, draw: Draw, length: int) -> slice:
     return slice(start, start + length)
 
 
-def _heatmaps(keypoints: Tensor, model: ModelConfig, boxes: list[Box] | None = None) -> Profiles:
+def _heatmaps(keypoints: Tensor, model: ModelConfig, boxes: list[Box] | None = None) -> FactoredHeatmaps:
     """Heatmaps as the keypoint streams read them: values in [-1, 1]."""
     size, grid, sigma = model.heatmap_size, model.heatmap_grid, model.heatmap_sigma
-    return heatmap_profiles(keypoints, size, grid, sigma, boxes, low=-1.0, high=1.0)
+    return factored_heatmaps(keypoints, size, grid, sigma, boxes, low=-1.0, high=1.0)
 
 
 def prepare_inputs(
@@ -146,7 +145,6 @@ def prepare_inputs(
     model: ModelConfig,
     draws: list[Draw],
     dtype: torch.dtype = torch.float32,
-    profiles: bool = False,
 ) -> Inputs:
     """Network inputs of every stream from raw clips.
 
@@ -156,10 +154,9 @@ def prepare_inputs(
         model: says which streams, at which sizes.
         draws: one for the whole batch, or one a clip.
         dtype: of the result.
-        profiles: leave heatmaps as their profiles.
 
     Returns:
-        {stream: [B, 3 or J, T, size, size]}, values in [-1, 1].
+        {stream: [B, 3 or J, T, size, size]}, values in [-1, 1]; those of the keypoint streams as `FactoredHeatmaps`.
     """
     inputs: Inputs = {}
     if "rgb" in model.modalities:
@@ -180,31 +177,28 @@ def prepare_inputs(
         for length in model.frames:
             windows = [_window(model, draw, length) for draw in draws]
             part = whole.at(windows[0]) if len(draws) == 1 else whole.at_each(windows)
-            inputs[f"keypoint{length}"] = part if profiles else part.maps()
+            inputs[f"keypoint{length}"] = part
     return inputs
 
 
-def prepare_frames(
-    frames: Tensor | None, keypoints: Tensor | None, model: ModelConfig, profiles: bool = False
-) -> Inputs:
+def prepare_frames(frames: Tensor | None, keypoints: Tensor | None, model: ModelConfig) -> Inputs:
     """Frames as the streams of each modality read them, without augmentation.
 
     Args:
         frames: uint8 RGB [F, H, W, 3]; None for a model without RGB streams.
         keypoints: float [F, J, 3], x and y in pixels of the heatmap grid; None without keypoint streams.
         model: says at which sizes.
-        profiles: leave heatmaps as their profiles.
 
     Returns:
-        {modality: [1, 3 or J, F, size, size]}, values in [-1, 1], channels last in memory.
+        {modality: [1, 3 or J, F, size, size]}, values in [-1, 1], channels last in memory; heatmaps as
+        `FactoredHeatmaps`.
     """
     maps: Inputs = {}
     if frames is not None:
         video = frames.permute(0, 3, 1, 2)[None].float().div_(255)
         maps["rgb"] = _rgb_input(video, model.rgb_size, None, None)
     if keypoints is not None:
-        heatmaps = _heatmaps(keypoints[None].float(), model)
-        maps["keypoint"] = heatmaps if profiles else heatmaps.maps()
+        maps["keypoint"] = _heatmaps(keypoints[None].float(), model)
     return maps
 
 
@@ -215,9 +209,9 @@ def visible_inputs(inputs: Inputs, model: ModelConfig) -> tuple[Tensor | None, T
         Frames uint8 RGB [B, T, size, size, 3] and heatmaps float [B, T, size, size] summed over the keypoints, on the
         CPU; None for a modality that the model does not read.
     """
-    frames, heatmaps = inputs.get(f"rgb{model.frames[0]}"), inputs.get(f"keypoint{model.frames[0]}")
-    if isinstance(heatmaps, Profiles):
-        heatmaps = heatmaps.maps()
+    streams = [f"{modality}{model.frames[0]}" for modality in ("rgb", "keypoint")]
+    longest = written_out({name: inputs[name] for name in streams if name in inputs})
+    frames, heatmaps = map(longest.get, streams)
     if frames is not None:
         bgr = frames.permute(0, 2, 3, 4, 1).add(1).mul(127.5)  # [B, T, size, size, 3]
         frames = bgr.flip(4).round().clamp(0, 255).to("cpu", torch.uint8)
@@ -239,7 +233,7 @@ def mix_clips(
     so that the result does not depend on how the global batch is split over processes.
 
     Args:
-        inputs: {stream: [B, C, T, H, W]}; labels: int64 [B].
+        inputs: {stream: [B, C, T, H, W] or `FactoredHeatmaps`}; labels: int64 [B].
         rng: the same for all parts of the global batch.
         part: which part of the global batch this is, 0 for the first B clips.
 
@@ -252,14 +246,11 @@ def mix_clips(
     count = len(labels)
     orders = [group_permutation(count, config.group_size, rng) for _ in range(part + 1)]
     others = orders[part].to(labels.device)
-    mixed: Inputs = {}
-    for name, x in inputs.items():
-        if isinstance(x, Profiles):
-            mixed[name] = x._replace(mixture=Mixture(others, share))
-            continue
-        mixed[name] = result = torch.empty_like(x)
-        for clip, other in enumerate(orders[part].tolist()):
-            torch.lerp(x[other], x[clip], share, out=result[clip])
+    mixture = Mixture(others, share)
+    mixed: Inputs = {
+        name: x._replace(mixture=mixture) if isinstance(x, FactoredHeatmaps) else mixture.of(x)
+        for name, x in inputs.items()
+    }
     return mixed, MixedLabels(labels, labels[others], share)
 
 

@@ -17,6 +17,7 @@ class ModelConfig:
 
     modalities: list[Modality] = field(default_factory=lambda: ["rgb", "keypoint"])
     frames: list[int] = field(default_factory=lambda: [64, 32])  # the second is cut from the first
+    encoder: str = "s3d"  # how a stream is encoded; see modeling/encoders.py
     width: float = 1.0  # factor on every channel count of the encoders
     rgb_size: int = 224  # height and width of the RGB input, pixels
     heatmap_size: int = 112  # height and width of the heatmaps; half of rgb_size when both are read
@@ -213,4 +214,13 @@ class RuntimeConfig:
     # has units for it.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    compile: bool = False  # torch.compile: minutes before the first step
+    compile: bool = False  # torch.compile of the plain network: minutes before the first step
+    # The exact rewrites of modeling/fast. auto: on the CPU, unless the network is compiled; a GPU runs the plain
+    # network until somebody has measured otherwise.
+    fast: Literal["auto", "on", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.fast == "on" and self.compile:
+            raise ConfigError(
+                "fast", "on and compile exclude one another; what is compiled is the plain network"
+            )

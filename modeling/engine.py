@@ -12,12 +12,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from modeling.augment import Draw, Inputs, central_draw, mix_clips, prepare_frames, prepare_inputs
 from modeling.config import RuntimeConfig, TrainingConfig
-from modeling.fast.folding import Windows, folded
-from modeling.heatmaps import Profiles
+from modeling.fast import factored_streams, for_prediction, for_training
+from modeling.heatmaps import FactoredHeatmaps
 from modeling.losses import integration_momentum, inter_modality_weight
 from modeling.objective import MixedLabels, Objective
 from modeling.optimizer import learning_rate
 from modeling.recognizer import Recognizer, predictions
+from modeling.windows import Windows
 
 
 def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
@@ -47,11 +48,37 @@ def has_bf16_units(device: torch.device) -> bool:
     return bool(units.get("avx512_bf16") or units.get("amx_bf16"))
 
 
+def uses_fast(runtime: RuntimeConfig, device: torch.device) -> bool:
+    """Whether a network on a device computes with the rewrites of `modeling.fast`."""
+    if runtime.fast == "auto":
+        return device.type == "cpu" and not runtime.compile
+    return runtime.fast == "on"
+
+
+def accelerate(recognizer: Recognizer, runtime: RuntimeConfig) -> str:
+    """Make a network on its device ready for training, in place: the fast pass, compilation, or neither.
+
+    Returns one line that says which, for the log. Names and values of weights stay.
+    """
+    device = next(recognizer.parameters()).device
+    if uses_fast(runtime, device):
+        return for_training(recognizer)
+    if runtime.compile:
+        recognizer.compile()
+    line = _plain(runtime)
+    if device.type == "cpu" and encoder_dtype(runtime, device) is torch.bfloat16:
+        line += "; torch's gradients of small maps in bf16 can be wrong on a CPU, see docs/performance.md"
+    return line
+
+
+def _plain(runtime: RuntimeConfig) -> str:
+    return "plain network, compiled" if runtime.compile else "plain network"
+
+
 class Arithmetic:
     """How the encoders of a model compute on a device.
 
-    dtype: see `encoder_dtype`. profiles: whether they read heatmaps as profiles; a
-    GPU convolves heatmaps.
+    dtype: see `encoder_dtype`. factored: streams that read heatmaps in factors; the others read them written out.
     """
 
     def __init__(self, runtime: RuntimeConfig, recognizer: Recognizer):
@@ -59,18 +86,22 @@ class Arithmetic:
         last = runtime.memory_format == "channels_last"
         self.format = torch.channels_last_3d if last else torch.contiguous_format
         self.dtype = encoder_dtype(runtime, device)
-        self.profiles = device.type == "cpu" and not runtime.compile
+        self.factored = factored_streams(recognizer)
 
     def cast(self, inputs: Inputs) -> Inputs:
-        """Inputs in the type and memory format in which the encoders read them."""
-        return {
-            name: x.to(self.dtype) if isinstance(x, Profiles) else x.to(self.dtype, memory_format=self.format)
-            for name, x in inputs.items()
-        }
+        """Inputs of the streams as their encoders read them, also in type and memory format."""
+        return {name: self._cast(x, name in self.factored) for name, x in inputs.items()}
+
+    def _cast(self, x: Tensor | FactoredHeatmaps, factored: bool) -> Tensor | FactoredHeatmaps:
+        if isinstance(x, FactoredHeatmaps):
+            if factored:
+                return x.to(self.dtype)
+            x = x.maps()
+        return x.to(self.dtype, memory_format=self.format)
 
 
 class Prepared(NamedTuple):
-    """A batch as the network reads it: {stream: [B, C, T, H, W] in [-1, 1]}, and labels int64 [B] or mixed ones."""
+    """A batch: {stream: [B, C, T, H, W] in [-1, 1]}, heatmaps in factors, and labels int64 [B] or mixed ones."""
 
     inputs: Inputs
     labels: Tensor | MixedLabels
@@ -80,7 +111,7 @@ class TrainingStep:
     """Forward, backward, optimiser and integration for one batch.
 
     Args:
-        recognizer: the model.
+        recognizer: the model, after `accelerate`.
         parallel: the same model, possibly wrapped for several processes; its forward is what is called.
         objective: the loss.
         optimizer: over the recognizer's parameters.
@@ -133,7 +164,6 @@ class TrainingStep:
                         None if keypoints is None else keypoints[clips],
                         config,
                         draws[clips] if len(draws) > 1 else draws,
-                        profiles=self.arithmetic.profiles,
                     ),
                     labels[clips],
                     mixup,
@@ -205,18 +235,25 @@ def gradient_norm(model: nn.Module) -> Tensor:
 
 
 class Predictor:
-    """Probabilities of whole clips by a recognizer as it is now; later training does not change them.
+    """Probabilities of whole clips by a recognizer as it is now; make another one after it has been trained further.
 
     Args:
         recognizer: on the device to compute on.
         runtime: arithmetic and memory format; default: those that fit the device.
+
+    Attributes:
+        replaced: one line that says how the network differs from the plain one.
     """
 
     def __init__(self, recognizer: Recognizer, runtime: RuntimeConfig | None = None):
         runtime = runtime or RuntimeConfig()
-        self.config = recognizer.config
-        self.arithmetic = Arithmetic(runtime, recognizer)
-        self.network = folded(recognizer, self.arithmetic.dtype)
+        device = next(recognizer.parameters()).device
+        self.config, self.fast = recognizer.config, uses_fast(runtime, device)
+        if self.fast:
+            self.network, self.replaced = for_prediction(recognizer, encoder_dtype(runtime, device))
+        else:
+            self.network, self.replaced = copy.deepcopy(recognizer).eval(), _plain(runtime)
+        self.arithmetic = Arithmetic(runtime, self.network)
         self.network.to(memory_format=self.arithmetic.format)  # type: ignore[call-overload]
         if runtime.compile:
             self.network.compile()
@@ -237,17 +274,21 @@ class Predictor:
         Returns:
             {head or ensemble: [B, crops, N]}, rows summing to 1; a clip's prediction is the mean over its crops.
         """
-        maps = prepare_frames(frames, keypoints, self.config, self.arithmetic.profiles)
+        maps = prepare_frames(frames, keypoints, self.config)
         windows, whose = torch.unique(windows, dim=0, return_inverse=True)
         start = central_draw(self.config).short_start
-        inputs = {}
+        frames_of, places_of = {}, {}
         for length in self.config.frames:
             first = 0 if length == self.config.frames[0] else start
             used, places = torch.unique(windows[:, first : first + length], return_inverse=True)
-            chosen = {
-                name: x.at(used) if isinstance(x, Profiles) else x[:, :, used] for name, x in maps.items()
-            }
-            for modality, x in self.arithmetic.cast(chosen).items():
-                inputs[f"{modality}{length}"] = Windows(x, places)
+            for modality, x in maps.items():
+                name = f"{modality}{length}"
+                frames_of[name] = x.at(used) if isinstance(x, FactoredHeatmaps) else x[:, :, used]
+                places_of[name] = places
+        shared = {name: Windows(x, places_of[name]) for name, x in self.arithmetic.cast(frames_of).items()}
+        inputs: dict[str, Windows | Tensor] = {**shared}
+        if not self.fast:
+            form = self.arithmetic.format
+            inputs = {name: x.clips().contiguous(memory_format=form) for name, x in shared.items()}
         output = predictions(self.network(inputs).logits)
         return {name: values[whose].unflatten(0, (-1, crops)) for name, values in output.items()}

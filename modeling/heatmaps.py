@@ -1,11 +1,11 @@
 """Keypoints -> Gaussian heatmaps, exactly and without ever making a full-size map.
 
 A Gaussian is the outer product of two one-dimensional ones, and cropping and bilinear resizing act on each axis
-alone. So two profiles per keypoint are rendered on the raw grid, cropped and resized, and multiplied at the size
-the network reads (specification sections 2 and 11).
+alone. So two one-dimensional factors per keypoint are rendered on the raw grid, cropped and resized, and multiplied at
+the size the network reads (specification sections 2 and 11).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -28,15 +28,14 @@ class Mixture(NamedTuple):
     share: float
 
     def of(self, x: Tensor) -> Tensor:
-        """[B, ...] -> [B, ...]."""
-        return torch.lerp(x[self.others], x, self.share)
+        """[B, ...] -> [B, ...]; clip by clip, so that there is no third copy."""
+        result = torch.empty_like(x)
+        for clip, other in enumerate(self.others.tolist()):
+            torch.lerp(x[other], x[clip], self.share, out=result[clip])
+        return result
 
-    def gradient(self, grad: Tensor) -> Tensor:
-        """The gradient of `of` in x."""
-        return (self.share * grad).index_add_(0, self.others, grad, alpha=1.0 - self.share)
 
-
-class Profiles(NamedTuple):
+class FactoredHeatmaps(NamedTuple):
     """Heatmaps that are not written out: low + rows[b, t, y, j] * columns[b, t, x, j], then mixed.
 
     rows, columns: [B, T, size, J].
@@ -47,14 +46,22 @@ class Profiles(NamedTuple):
     low: float
     mixture: Mixture | None = None
 
-    def to(self, dtype: torch.dtype) -> "Profiles":
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.rows.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.rows.device
+
+    def to(self, dtype: torch.dtype) -> "FactoredHeatmaps":
         return self._replace(rows=self.rows.to(dtype), columns=self.columns.to(dtype))
 
-    def at(self, frames: slice | Tensor) -> "Profiles":
+    def at(self, frames: slice | Tensor) -> "FactoredHeatmaps":
         """Those of some frames."""
         return self._replace(rows=self.rows[:, frames], columns=self.columns[:, frames])
 
-    def at_each(self, windows: list[slice]) -> "Profiles":
+    def at_each(self, windows: list[slice]) -> "FactoredHeatmaps":
         """Those of a window of each clip, all of one length; before they are mixed."""
         rows, columns = (
             torch.stack([clip[window] for clip, window in zip(x, windows, strict=True)])
@@ -64,14 +71,19 @@ class Profiles(NamedTuple):
 
     def maps(self) -> Tensor:
         """[B, J, T, size, size], in memory format channels_last_3d."""
-        low = torch.tensor(self.low, dtype=self.rows.dtype, device=self.rows.device)
+        low = torch.tensor(self.low, dtype=self.dtype, device=self.device)
         maps = torch.addcmul(low, self.rows[..., :, None, :], self.columns[..., None, :, :])
         if self.mixture is not None:
             maps = self.mixture.of(maps)
         return maps.permute(0, 4, 1, 2, 3)  # from [B, T, size, size, J]
 
 
-def _profile(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma: float) -> Tensor:
+def written_out(inputs: Mapping[str, Tensor | FactoredHeatmaps]) -> dict[str, Tensor]:
+    """{stream: [B, C, T, H, W]} from inputs of which some are in factors."""
+    return {name: x.maps() if isinstance(x, FactoredHeatmaps) else x for name, x in inputs.items()}
+
+
+def _factor(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma: float) -> Tensor:
     """One-dimensional Gaussians, cropped and linearly resized.
 
     Each resized value blends the two grid positions it falls between, so only these are evaluated.
@@ -93,10 +105,10 @@ def _profile(centres: Tensor, starts: Tensor, lengths: Tensor, size: int, sigma:
         return offset.square_().mul_(-0.5 / sigma**2).exp_()
 
     blended = torch.lerp(gaussian(before), gaussian(after), (places - before)[:, None, :, None])
-    return blended.contiguous()  # the layout of the maps follows that of the profiles
+    return blended.contiguous()  # the layout of the maps follows that of the factors
 
 
-def heatmap_profiles(
+def factored_heatmaps(
     keypoints: Tensor,
     size: int,
     grid: int = 256,
@@ -104,7 +116,7 @@ def heatmap_profiles(
     boxes: Sequence[Box] | None = None,
     low: float = 0.0,
     high: float = 1.0,
-) -> Profiles:
+) -> FactoredHeatmaps:
     """Heatmaps, one for each keypoint.
 
     Equal to rendering exp(-((x - cx)^2 + (y - cy)^2) / (2 sigma^2)) on a grid x grid map, cropping it and resizing
@@ -124,11 +136,11 @@ def heatmap_profiles(
     crops = torch.tensor(boxes or [Box(0, 0, grid, grid)], dtype=keypoints.dtype, device=keypoints.device)
     top, left, height, width = crops.unbind(dim=1)  # [B or 1] each
     x, y = keypoints[..., None, :, 0], keypoints[..., None, :, 1]  # [B, T, 1, J]
-    columns = _profile(x, left, width, size, sigma)
-    rows = _profile(y, top, height, size, sigma).mul_(high - low)
-    return Profiles(rows, columns, low)
+    columns = _factor(x, left, width, size, sigma)
+    rows = _factor(y, top, height, size, sigma).mul_(high - low)
+    return FactoredHeatmaps(rows, columns, low)
 
 
 def render_heatmaps(keypoints: Tensor, size: int, *arguments: Any, **options: Any) -> Tensor:
-    """`heatmap_profiles` written out: [B, J, T, size, size], in memory format channels_last_3d."""
-    return heatmap_profiles(keypoints, size, *arguments, **options).maps()
+    """`factored_heatmaps` written out: [B, J, T, size, size], in memory format channels_last_3d."""
+    return factored_heatmaps(keypoints, size, *arguments, **options).maps()

@@ -6,18 +6,18 @@ Specification section 4. A connection leads from one stream to another after one
 
 from torch import Tensor, nn
 
-from modeling.fast.convolution import Conv3d, ConvTranspose3d
-from modeling.fast.recomputation import combine, worth_convolving
-
 SPATIAL = (1, 3, 3)  # between RGB and heatmaps, which are half as high and wide
 TEMPORAL = (3, 1, 1)  # between the two clip lengths
 
 
 def _connection(channels: int, kernel: tuple[int, int, int], *, enlarge: bool) -> nn.Module:
-    time, height, width = kernel
-    stride = (2 if time > 1 else 1, 2 if height > 1 else 1, 2 if width > 1 else 1)
-    build = ConvTranspose3d if enlarge else Conv3d
-    connection = build(channels, channels, kernel, stride)
+    time, height, width = (size > 1 for size in kernel)
+    stride, padding = (1 + time, 1 + height, 1 + width), (int(time), int(height), int(width))
+    connection: nn.Conv3d | nn.ConvTranspose3d
+    if enlarge:  # each long axis exactly twice
+        connection = nn.ConvTranspose3d(channels, channels, kernel, stride, padding, padding, bias=False)
+    else:
+        connection = nn.Conv3d(channels, channels, kernel, stride, padding, bias=False)
     nn.init.kaiming_normal_(connection.weight)
     return connection
 
@@ -41,10 +41,6 @@ class LateralExchange(nn.Module):
         """The two streams' maps after the exchange that follows `block`; both read the maps as they came."""
         large, small = maps[self.large], maps[self.small]
         return {
-            self.large: _added(large, self.to_large[block], small),
-            self.small: _added(small, self.to_small[block], large),
+            self.large: large + self.to_large[block](small),
+            self.small: small + self.to_small[block](large),
         }
-
-
-def _added(x: Tensor, connection: nn.Module, other: Tensor) -> Tensor:
-    return combine(lambda x, other: connection(other).add_(x), x, other, worth=worth_convolving)

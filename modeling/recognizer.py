@@ -1,5 +1,6 @@
 """The model a user holds: prepared inputs of every stream -> features -> named logits -> predictions."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling.config import ModelConfig
+from modeling.encoders import encoder_builder
 from modeling.heads import Head, head_streams, integrate
 from modeling.vknet import VKNet
 
@@ -37,6 +39,7 @@ class Recognizer(nn.Module):
 
     Raises:
         ValueError: `auxiliary` without gloss embeddings.
+        UserError: there is no encoder of the configured name.
     """
 
     gloss_embeddings: Tensor | None
@@ -57,7 +60,8 @@ class Recognizer(nn.Module):
         in_channels: dict[str, int] = {
             name: size for name, size in channels.items() if name in config.modalities
         }
-        self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum)
+        encoder = encoder_builder(config.encoder)
+        self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum, encoder)
         with torch.no_grad():
             for weight in self.vknet.laterals.parameters():
                 weight.mul_(config.lateral_init_scale)
@@ -71,8 +75,16 @@ class Recognizer(nn.Module):
         self.register_buffer("gloss_embeddings", gloss_embeddings)
 
     def forward(self, inputs: dict[str, Any], auxiliary: bool = False) -> Output:
-        """`inputs`: {stream: [B, channels, T, H, W] in [-1, 1]}; `auxiliary`: also give the auxiliary terms."""
-        features = self.vknet(inputs)
+        """The logits of a batch. Encoders compute in the type of their inputs, heads in that of their weights.
+
+        Args:
+            inputs: {stream: [B, channels, T, H, W] in [-1, 1]}.
+            auxiliary: also give the auxiliary terms.
+        """
+        first = next(iter(inputs.values()))
+        bf16 = first.dtype is torch.bfloat16
+        with torch.autocast(first.device.type, torch.bfloat16) if bf16 else nullcontext():
+            features = self.vknet(inputs)
         logits = {name: head(features) for name, head in self.heads.items()}
         terms = {}
         if auxiliary:

@@ -1,24 +1,11 @@
-"""S3D, the separable-Inception 3D encoder of every stream (Xie et al. 2018; specification section 3).
+"""S3D, the separable-Inception 3D encoder (Xie et al. 2018; specification section 3).
 
 An encoder is five blocks. `forward` runs one after the other; whoever exchanges features between encoders, or
 wants the maps in between, calls the blocks itself. Works for any clip length and any number of input channels.
 """
 
-from collections.abc import Sequence
-from functools import partial
-from itertools import pairwise
-from typing import cast
-
 import torch
 from torch import Tensor, nn
-
-from modeling.fast.convolution import Conv3d, convolve_points
-from modeling.fast.factored_convolution import convolve_profiles
-from modeling.fast.normalization import MaxPool3d, norm_relu, norm_relu_conv
-from modeling.fast.recomputation import combine, with_recipe, worth_convolving
-from modeling.heatmaps import Profiles
-
-NUM_BLOCKS = 5
 
 # Inception blocks: (a; b1, b2; c1, c2; d) of the four branches.
 MIXED = {
@@ -52,44 +39,13 @@ class ConvBNReLU(nn.Module):
         momentum: float,
     ):
         super().__init__()
-        self.conv = Conv3d(in_channels, out_channels, kernel, stride)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        self.conv = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=momentum)
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return run_layers([self], x)
-
-
-def run_layers(layers: Sequence[ConvBNReLU], x: Tensor | Profiles) -> Tensor:
-    """Layers one after the other; in training with less memory, see `modeling.fast.normalization`."""
-    convolve = partial(_convolve, layers[0].conv)
-    if isinstance(x, Tensor) and (x.requires_grad or not torch.is_grad_enabled()):
-        convolved = combine(convolve, x, worth=worth_convolving)
-    else:  # an input of the network, which is kept anyway
-        convolved = convolve(x)
-        if worth_convolving(convolved):
-            convolved = with_recipe(convolved, partial(convolve, x))
-    return continue_layers(layers, convolved)
-
-
-def continue_layers(layers: Sequence[ConvBNReLU], x: Tensor) -> Tensor:
-    """The same from the result of the first convolution."""
-    first, *others = layers
-    norm = first.bn
-    # Another type of BatchNorm has its statistics from several processes.
-    plain = type(norm) is not nn.BatchNorm3d or not norm.training or not torch.is_grad_enabled()
-    if plain or torch.compiler.is_compiling():
-        x = torch.relu_(norm(x))
-        for layer in others:
-            x = torch.relu_(layer.bn(layer.conv(x)))
-        return x
-    for before, layer in pairwise(layers):
-        x = norm_relu_conv(x, before.bn, layer.conv)
-    return norm_relu(x, layers[-1].bn)
-
-
-def _convolve(conv: Conv3d, x: Tensor | Profiles) -> Tensor:
-    return convolve_profiles(x, conv.weight, conv.stride) if isinstance(x, Profiles) else conv(x)
+        return torch.relu(self.bn(self.conv(x)))
 
 
 class SeparableConv(nn.Module):
@@ -104,12 +60,8 @@ class SeparableConv(nn.Module):
             out_channels, out_channels, (size, 1, 1), (stride, 1, 1), momentum=momentum
         )
 
-    def forward(self, x: Tensor | Profiles) -> Tensor:
-        return run_layers(self.layers, x)
-
-    @property
-    def layers(self) -> list[ConvBNReLU]:
-        return [self.spatial, self.temporal]
+    def forward(self, x: Tensor) -> Tensor:
+        return self.temporal(self.spatial(x))
 
 
 class Mixed(nn.Module):
@@ -127,25 +79,13 @@ class Mixed(nn.Module):
                 nn.Sequential(point(in_channels, a)),
                 nn.Sequential(point(in_channels, b1), SeparableConv(b1, b2, 3, momentum=momentum)),
                 nn.Sequential(point(in_channels, c1), SeparableConv(c1, c2, 3, momentum=momentum)),
-                nn.Sequential(MaxPool3d(3, 1, 1), point(in_channels, d)),
+                nn.Sequential(nn.MaxPool3d(3, 1, 1), point(in_channels, d)),
             ]
         )
         self.out_channels = a + b2 + c2 + d
 
     def forward(self, x: Tensor) -> Tensor:
-        *branches, pooled = (_layers(cast(nn.Sequential, branch)) for branch in self.branches)
-        convolved = convolve_points(x, [layers[0].conv for layers in branches])
-        maps = [continue_layers(layers, z) for layers, z in zip(branches, convolved, strict=True)]
-        maps.append(run_layers(pooled, self.branches[-1][0](x)))  # type: ignore[index]
-        return combine(lambda *maps: torch.cat(maps, dim=1), *maps)
-
-
-def _layers(branch: nn.Sequential) -> list[ConvBNReLU]:
-    layers: list[ConvBNReLU] = []
-    for module in branch:
-        if not isinstance(module, MaxPool3d):
-            layers += module.layers if isinstance(module, SeparableConv) else [cast(ConvBNReLU, module)]
-    return layers
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
 class S3D(nn.Module):
@@ -182,16 +122,16 @@ class S3D(nn.Module):
         layers: list[nn.Module] = [SeparableConv(in_channels, stem, 7, 2, momentum=momentum)]
         self._append(layers, stem)
         layers = [
-            MaxPool3d(*spatial_pool),
+            nn.MaxPool3d(*spatial_pool),
             ConvBNReLU(stem, reduced, (1, 1, 1), momentum=momentum),
             SeparableConv(reduced, second, 3, momentum=momentum),
         ]
         self._append(layers, second)
-        layers = [MaxPool3d(*spatial_pool), *mixed("3b", "3c")]
+        layers = [nn.MaxPool3d(*spatial_pool), *mixed("3b", "3c")]
         self._append(layers, channels)
-        layers = [MaxPool3d(3, 2, 1), *mixed("4b", "4c", "4d", "4e", "4f")]
+        layers = [nn.MaxPool3d(3, 2, 1), *mixed("4b", "4c", "4d", "4e", "4f")]
         self._append(layers, channels)
-        layers = [MaxPool3d(2, 2, 0), *mixed("5b", "5c")]
+        layers = [nn.MaxPool3d(2, 2, 0), *mixed("5b", "5c")]
         self._append(layers, channels)
 
     def _append(self, layers: list[nn.Module], channels: int) -> None:
@@ -203,16 +143,3 @@ class S3D(nn.Module):
         for block in self.blocks:
             x = block(x)
         return x
-
-
-def pool_clip(features: Tensor) -> Tensor:
-    """One vector per clip, in fp32 or better: [B, C, T, H, W] -> [B, C].
-
-    Mean over space and over windows of two time steps, then over the windows, so that inner time steps weigh
-    double (specification section 3). A single time step is taken as it is.
-    """
-    precise = torch.promote_types(features.dtype, torch.float32)
-    steps = features.mean(dim=(3, 4), dtype=precise)  # [B, C, T]
-    if steps.shape[2] == 1:
-        return steps[:, :, 0]
-    return (0.5 * (steps[:, :, :-1] + steps[:, :, 1:])).mean(dim=2)

@@ -1,4 +1,4 @@
-"""VKNet, the video-keypoint network: one to four S3D encoders that exchange features after blocks 1 to 4.
+"""VKNet, the video-keypoint network: one to four encoders that exchange features after every block but the last.
 
 RGB and heatmap streams of one clip length exchange through spatial lateral connections; with two clip lengths
 each modality then exchanges across them (specification section 4). A single stream is a VKNet without exchange.
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from modeling.encoders import EncoderBuilder
 from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
-from modeling.s3d import NUM_BLOCKS, S3D, pool_clip
+from modeling.s3d import S3D
 
-Maps = dict[str, Any]  # tensors; in prediction `modeling.fast.folding.Windows` where a stream begins
+Maps = dict[str, Any]  # by stream: tensors; where a stream begins, whatever its encoder reads
 
 
 class VKNet(nn.Module):
@@ -24,24 +26,28 @@ class VKNet(nn.Module):
             larger ones.
         frames: one or two clip lengths, the longer first.
         width, momentum: of the encoders, see `S3D`.
+        encoder: builds the encoder of each stream.
 
     Attributes:
         feature_size: length of one stream's feature vector, 1024 at width 1.
     """
 
     def __init__(
-        self, in_channels: dict[str, int], frames: list[int], width: float = 1.0, momentum: float = 0.001
+        self,
+        in_channels: dict[str, int],
+        frames: list[int],
+        width: float = 1.0,
+        momentum: float = 0.001,
+        encoder: EncoderBuilder = S3D,
     ):
         super().__init__()
         encoders = {
-            f"{modality}{length}": S3D(channels, width, momentum)
+            f"{modality}{length}": encoder(channels, width, momentum)
             for length in frames
             for modality, channels in in_channels.items()
         }
         self.encoders = nn.ModuleDict(encoders)
-        block_channels = next(iter(encoders.values())).block_channels
-        self.feature_size = block_channels[-1]
-        exchanged = block_channels[:-1]
+        *exchanged, self.feature_size = cast(list[int], next(iter(encoders.values())).block_channels)
         across_modalities = {
             f"modalities{length}": LateralExchange(f"rgb{length}", f"keypoint{length}", exchanged, SPATIAL)
             for length in frames
@@ -59,15 +65,15 @@ class VKNet(nn.Module):
     def stages(self, inputs: Maps) -> Iterator[tuple[Maps, Maps]]:
         """After each block, its maps before and after the exchanges: ({stream: map}, {stream: map}).
 
-        `inputs`: {stream: [B, channels, T, H, W]}. The maps are those of `S3D`.
+        `inputs`: {stream: [B, channels, T, H, W]}.
         """
         maps = inputs
-        for block in range(NUM_BLOCKS):
-            before = {
-                name: cast(S3D, encoder).blocks[block](maps[name]) for name, encoder in self.encoders.items()
-            }
+        blocks = {name: cast(nn.ModuleList, encoder.blocks) for name, encoder in self.encoders.items()}
+        count = len(next(iter(blocks.values())))
+        for block in range(count):
+            before = {name: of_stream[block](maps[name]) for name, of_stream in blocks.items()}
             maps = dict(before)
-            if block < NUM_BLOCKS - 1:
+            if block < count - 1:
                 for exchange in self.laterals.values():
                     maps.update(exchange(maps, block))
             yield before, maps
@@ -78,3 +84,16 @@ class VKNet(nn.Module):
         for _, maps in self.stages(inputs):
             pass
         return {name: pool_clip(feature_map) for name, feature_map in maps.items()}
+
+
+def pool_clip(features: Tensor) -> Tensor:
+    """One vector per clip, in fp32 or better: [B, C, T, H, W] -> [B, C].
+
+    Mean over space and over windows of two time steps, then over the windows, so that inner time steps weigh
+    double (specification section 3). A single time step is taken as it is.
+    """
+    precise = torch.promote_types(features.dtype, torch.float32)
+    steps = features.mean(dim=(3, 4), dtype=precise)  # [B, C, T]
+    if steps.shape[2] == 1:
+        return steps[:, :, 0]
+    return (0.5 * (steps[:, :, :-1] + steps[:, :, 1:])).mean(dim=2)

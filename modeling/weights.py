@@ -79,7 +79,7 @@ def load_matching(model: Recognizer, weights: StateDict, source: str) -> LoadRep
 
 
 def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
-    """One S3D's weights for every encoder of the model.
+    """One encoder's weights for every encoder of the model.
 
     `checkpoint` is the Kinetics-400 S3D file (keys `module.base.<i>...`) or the weights of a single stream of ours.
     """
@@ -91,10 +91,10 @@ def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
     for name in model.state_dict():
         if name.startswith("vknet.encoders."):
             layer = name.split(".", 3)[3]
-            source = layers if layer in layers else checkpoint
-            key = layer if layer in layers else f"module.{_encoder_layer(layer)}"
-            if key in source:
-                weights[name] = source[key]
+            if layer in layers:
+                weights[name] = layers[layer]
+            elif model.config.encoder == "s3d" and (key := f"module.{_encoder_layer(layer)}") in checkpoint:
+                weights[name] = checkpoint[key]
     return weights
 
 
@@ -144,6 +144,8 @@ def published_name(name: str, config: ModelConfig) -> str | None:
         return None
     group, member, rest = rest.split(".", 2)
     if group == "encoders":
+        if config.encoder != "s3d":
+            return None
         return f"{PUBLISHED_PREFIX}{_published_encoder(member, config)}.backbone.{_encoder_layer(rest)}"
     direction, block, _ = rest.split(".")
     network = "visual_backbone_fourstream" if len(config.frames) == 2 else "visual_backbone_twostream"

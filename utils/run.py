@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from utils.config import from_dict, to_dict
 from utils.errors import UserError
 
 # What may change between two starts of one run: it does not change what is computed.
@@ -27,10 +28,13 @@ class Run:
         folder: of the run; made if needed, never emptied.
         config: resolved, as plain values.
         vocabulary: glosses in class order.
+        schema: dataclass of the configuration; a run that was started before a key existed has its default.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], vocabulary: list[str]):
-        self.folder, self.config, self.vocabulary = folder, config, vocabulary
+    def __init__(
+        self, folder: Path, config: dict[str, Any], vocabulary: list[str], schema: type | None = None
+    ):
+        self.folder, self.config, self.vocabulary, self.schema = folder, config, vocabulary, schema
         self.state = TrainState()
 
     @property
@@ -71,7 +75,10 @@ class Run:
             raise UserError(
                 f"{self.folder}: holds a run with another vocabulary; give another folder as run=..."
             )
-        changed = _differences(_binding(checkpoint["config"]), _binding(self.config))
+        theirs = checkpoint["config"]
+        if self.schema is not None:
+            theirs = to_dict(from_dict(self.schema, theirs, str(self.folder)))
+        changed = _differences(_binding(theirs), _binding(self.config))
         if changed:
             listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
             raise UserError(

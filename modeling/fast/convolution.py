@@ -1,9 +1,9 @@
 """The 3D convolutions of encoders and lateral connections, and their gradients.
 
-Kernels are 1 x k x k, k x 1 x 1 or 1 x 1 x 1, padded by half of themselves, without bias; tensors are in memory format
-channels_last_3d. Same numbers as `nn.Conv3d` and `nn.ConvTranspose3d` up to rounding. The CPU's own gradients of the
-weights of 1 x k x k convolutions run at a quarter of the speed of a matrix product and take most of a training step
-(docs/performance.md); here they are matrix products, one for each place of the kernel.
+Kernels are 1 x k x k, k x 1 x 1 or 1 x 1 x 1, padded by half of themselves and without bias, as `fits` says; tensors
+are in memory format channels_last_3d. Same numbers as `nn.Conv3d` and `nn.ConvTranspose3d` up to rounding. The CPU's
+own gradients of the weights of 1 x k x k convolutions run at a quarter of the speed of a matrix product and take most
+of a training step (docs/performance.md); here they are matrix products, one for each place of the kernel.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ POSITIONS = 4096
 CHANNELS, PICTURE = 64 * 64, 7 * 7
 
 
-def _padding(kernel: torch.Size | Triple) -> list[int]:
+def _padding(kernel: torch.Size | tuple[int, ...]) -> list[int]:
     return [size // 2 for size in kernel]
 
 
@@ -199,10 +199,11 @@ class _PointConvolutions(torch.autograd.Function):
         return inputs, None, *kernels
 
 
-def convolve_points(x: Tensor, convs: "Sequence[Conv3d]") -> Sequence[Tensor]:
+def convolve_points(x: Tensor, convs: Sequence[nn.Conv3d]) -> Sequence[Tensor]:
     """Several 1 x 1 x 1 convolutions of one map; in training their gradients in it are added up where they arise."""
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+    if not torch.is_grad_enabled():
         return [conv(x) for conv in convs]
+    x = in_encoder_type(x)
     return _PointConvolutions.apply(x, recipe_of(x), *(conv.weight.to(x.dtype) for conv in convs))
 
 
@@ -223,32 +224,45 @@ class _TransposedConvolution(torch.autograd.Function):
         return inputs, weight_gradient(grad, x, weight.shape, ctx.stride), None, None
 
 
-class Conv3d(nn.Conv3d):
+class FastConv3d(nn.Conv3d):
     """Convolution that computes in the type of its input."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)):
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        super().__init__(in_channels, out_channels, kernel, stride, padding, bias=False)
-
     def forward(self, x: Tensor) -> Tensor:
+        x = in_encoder_type(x)
         weight, recipe = self.weight.to(x.dtype), recipe_of(x)
         own = recipe is not None or _products_pay(x, weight.shape) or _onednn_errs(x, weight.shape)
-        if not own or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if not own or not torch.is_grad_enabled():
             return self._conv_forward(x, weight, None)
         return _Convolution.apply(x, weight, self.stride, recipe)
 
 
-class ConvTranspose3d(nn.ConvTranspose3d):
-    """Transposed convolution that enlarges each axis exactly `stride` times and computes in the type of its input."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple):
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        extra = (stride[0] - 1, stride[1] - 1, stride[2] - 1)
-        super().__init__(in_channels, out_channels, kernel, stride, padding, extra, bias=False)
+class FastConvTranspose3d(nn.ConvTranspose3d):
+    """Transposed convolution that computes in the type of its input."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert output_size is None, "it enlarges each axis exactly `stride` times"
+        x = in_encoder_type(x)
         weight = self.weight.to(x.dtype)
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():
             padding = _padding(weight.shape[2:])
-            return nn.functional.conv_transpose3d(x, weight, None, self.stride, padding, self.output_padding)
+            return F.conv_transpose3d(x, weight, None, self.stride, padding, self.output_padding)
         return _TransposedConvolution.apply(x, weight, self.stride, recipe_of(x))
+
+
+def in_encoder_type(x: Tensor) -> Tensor:
+    """A map in bf16 where autocast has encoders compute in it; other modules may have given it in fp32."""
+    device = x.device.type
+    if x.dtype is torch.float32 and torch.is_autocast_enabled(device):
+        return x.to(torch.get_autocast_dtype(device))
+    return x
+
+
+def fits(conv: nn.Conv3d | nn.ConvTranspose3d) -> bool:
+    """Whether a convolution is one of those that this module is about."""
+    (time, height, width), (step, down, across) = conv.kernel_size, conv.stride
+    plain = conv.bias is None and conv.groups == 1 and conv.dilation == (1, 1, 1)
+    padded = conv.padding_mode == "zeros" and list(conv.padding) == _padding(conv.kernel_size)
+    extra = tuple(size - 1 for size in conv.stride) if conv.transposed else (0, 0, 0)
+    flat = time % 2 == height % 2 == 1 and height == width and 1 in (time, height)
+    strided = down == across and (time > 1 or step == 1) and (height > 1 or down == 1)
+    return plain and padded and conv.output_padding == extra and flat and strided

@@ -1,6 +1,6 @@
 """The first convolution of a keypoint stream, on heatmaps that are never written out.
 
-A heatmap is an outer product of two profiles, so a k x k convolution of it is one along the columns, then one along
+A heatmap is an outer product of two factors, so a k x k convolution of it is one along the columns, then one along
 the rows: k + k multiplications a value and channel instead of k * k. Exact up to rounding, and in training the heatmaps
 take no memory. Only the gradient of the weight is needed; keypoints have none.
 """
@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.fast.convolution import Triple, convolve, weight_gradient
-from modeling.heatmaps import Profiles
+from modeling.heatmaps import FactoredHeatmaps, Mixture
 
 PRODUCTS = 2**20  # values between the two convolutions that are made at once: few enough to stay in the cache
 
 
-def _patches(profiles: Tensor, kernel: int, stride: int) -> Tensor:
+def _patches(factors: Tensor, kernel: int, stride: int) -> Tensor:
     """[B, T, S, J] -> [J, B * T, S / stride, kernel]: the neighbourhood of each place of the result."""
-    lines = profiles.permute(3, 0, 1, 2).flatten(1, 2)
+    lines = factors.permute(3, 0, 1, 2).flatten(1, 2)
     return F.pad(lines, (kernel // 2, kernel // 2)).unfold(2, kernel, stride)
 
 
@@ -43,9 +43,9 @@ def _by_frame(products: Tensor, width: int) -> Tensor:
     return products.flatten(0, 1).unflatten(1, (-1, width)).flatten(2).transpose(0, 1)
 
 
-class _ProfileConvolution(torch.autograd.Function):
+class _FactoredConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, heatmaps: Profiles, weight: Tensor, stride: Triple) -> Tensor:
+    def forward(ctx: Any, heatmaps: FactoredHeatmaps, weight: Tensor, stride: Triple) -> Tensor:
         rows, columns, low, mixture = ctx.heatmaps = heatmaps
         ctx.stride, ctx.shape = stride, weight.shape
         outputs, kernel = len(weight), weight.shape[4]
@@ -72,7 +72,7 @@ class _ProfileConvolution(torch.autograd.Function):
         height, width = grad.shape[3:]
         upstream = grad.permute(0, 2, 3, 4, 1)
         if mixture is not None:
-            upstream = mixture.gradient(upstream)
+            upstream = _unmixed(upstream, mixture)
         upstream = upstream.reshape(-1, height, width * outputs)
         beside = _patches(columns, kernel, ctx.stride[2])
         below = _patches(rows, kernel, ctx.stride[1]).permute(1, 0, 3, 2).flatten(1, 2)  # [F, J * kernel, H']
@@ -91,14 +91,19 @@ class _ProfileConvolution(torch.autograd.Function):
         return None, weight, None
 
 
+def _unmixed(grad: Tensor, mixture: Mixture) -> Tensor:
+    """The gradient of `mixture.of` in what was mixed."""
+    return (mixture.share * grad).index_add_(0, mixture.others, grad, alpha=1.0 - mixture.share)
+
+
 def _ones(rows: Tensor) -> Tensor:
     size = rows.shape[2]
     return rows.new_ones(1, 1, 1, size, size)
 
 
-def convolve_profiles(heatmaps: Profiles, weight: Tensor, stride: Sequence[int]) -> Tensor:
+def convolve_factored(heatmaps: FactoredHeatmaps, weight: Tensor, stride: Sequence[int]) -> Tensor:
     """Convolution of heatmaps by weight [O, J, 1, k, k], padded by k // 2: [B, O, T, S / stride, S / stride].
 
-    In the type of the profiles.
+    In the type of the factors.
     """
-    return _ProfileConvolution.apply(heatmaps, weight.to(heatmaps.rows.dtype), tuple(stride))
+    return _FactoredConvolution.apply(heatmaps, weight.to(heatmaps.dtype), tuple(stride))

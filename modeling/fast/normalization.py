@@ -149,11 +149,14 @@ class _MaxPool(torch.autograd.Function):
         return inputs, None, None, None, None
 
 
-class MaxPool3d(nn.MaxPool3d):
-    """Max-pooling that keeps neither 64-bit indices nor a large map that nothing else keeps for the backward pass."""
+class FastMaxPool3d(nn.MaxPool3d):
+    """Max-pooling that keeps neither 64-bit indices nor a large map that nothing else keeps for the backward pass.
+
+    Its result is of the type of its input, which autocast makes fp32 on the CPU.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or not worth_activating(x):
-            return super().forward(x)
-        windows = map(_triple, (self.kernel_size, self.stride, self.padding))
-        return _MaxPool.apply(x, *windows, recipe_of(x))
+        kernel, stride, padding = map(_triple, (self.kernel_size, self.stride, self.padding))
+        if not torch.is_grad_enabled() or not worth_activating(x):
+            return aten.max_pool3d_with_indices(x, kernel, stride, padding)[0]
+        return _MaxPool.apply(x, kernel, stride, padding, recipe_of(x))

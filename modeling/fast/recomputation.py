@@ -27,15 +27,16 @@ def worth_convolving(x: Tensor) -> bool:
 
 
 def with_recipe(x: Tensor, recipe: Recipe) -> Tensor:
-    """`x`, which `recipe` computes again."""
-    if torch.compiler.is_compiling():
-        return x
-    x.recipe = torch.no_grad()(recipe)  # type: ignore[attr-defined]
+    """`x`, which `recipe` computes again; nothing will, without a backward pass."""
+    if torch.is_grad_enabled():
+        x.recipe = torch.no_grad()(recipe), x._version  # type: ignore[attr-defined]
     return x
 
 
 def recipe_of(x: Tensor) -> Recipe | None:
-    return getattr(x, "recipe", None)
+    """The recipe of a map that nobody has changed since."""
+    recipe, version = getattr(x, "recipe", (None, None))
+    return recipe if recipe is not None and x._version == version else None
 
 
 def combine(

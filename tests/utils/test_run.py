@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 from configs.schema import Config
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.config import from_dict, to_dict
 from utils.errors import UserError
 from utils.run import Run
@@ -47,6 +47,17 @@ def test_a_new_run_writes_its_resolved_configuration(tmp_path: Path) -> None:
     config = resolved(folder)
     assert Run(folder, config, ["cold"]).open(is_main=True) is None
     assert yaml.safe_load((folder / "config.yaml").read_text()) == config
+
+
+def test_a_run_from_before_a_key_existed_continues(tmp_path: Path) -> None:
+    saved_run(tmp_path)
+    older = load_checkpoint(tmp_path / "last.pt")
+    del older["config"]["model"]["encoder"], older["config"]["runtime"]["fast"]
+    save_checkpoint(tmp_path / "last.pt", older)
+    assert Run(tmp_path, resolved(tmp_path), ["cold", "winter"], Config).open(is_main=True) is not None
+    with pytest.raises(UserError, match=r"different: model\.encoder"):
+        other = resolved(tmp_path, model__encoder="other")
+        Run(tmp_path, other, ["cold", "winter"], Config).open(is_main=True)
 
 
 def test_other_processes_write_nothing(tmp_path: Path) -> None:

@@ -6,27 +6,20 @@ frame, however many clips the frame is in. Up to rounding the numbers stay the s
 """
 
 import copy
+from collections import Counter
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from modeling.fast.factored_convolution import convolve_profiles
-from modeling.heatmaps import Profiles
+from modeling.fast.factored_convolution import convolve_factored
+from modeling.fast.training import FastConvBNReLU, FastMixed, FastSeparableConv, make_fast
+from modeling.heatmaps import FactoredHeatmaps
 from modeling.recognizer import Recognizer
-from modeling.s3d import S3D, ConvBNReLU, Mixed, SeparableConv
-
-
-class Windows(NamedTuple):
-    """Clips that share frames.
-
-    frames: [1, C, F, H, W] or heatmaps as profiles, each frame once. places: int64 [B, T], the frames of each clip.
-    """
-
-    frames: Tensor | Profiles
-    places: Tensor
+from modeling.s3d import ConvBNReLU, Mixed, SeparableConv
+from modeling.windows import Windows
 
 
 class FoldedConv(nn.Module):
@@ -49,9 +42,10 @@ class FoldedConv(nn.Module):
         self.stride = layers[0].conv.stride
         self.padding = cast(tuple[int, ...], layers[0].conv.padding)
 
-    def forward(self, x: Tensor | Profiles) -> Tensor:
-        if isinstance(x, Profiles):
-            maps = convolve_profiles(x, self.weight, self.stride)
+    def forward(self, x: Tensor | FactoredHeatmaps) -> Tensor:
+        x = x.to(self.weight.dtype)  # modules of others may have made it fp32
+        if isinstance(x, FactoredHeatmaps):
+            maps = convolve_factored(x, self.weight, self.stride)
             return maps.add_(self.bias[:, None, None, None]).relu_()
         if self.weight.shape[2:].numel() == 1:  # torch does not always see that this is a matrix product
             rows = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
@@ -69,7 +63,7 @@ class FoldedConv(nn.Module):
 
 def _onednn(x: Tensor) -> bool:
     """Whether oneDNN can convolve a map and apply ReLU at once."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or not torch.backends.mkldnn.is_available():
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     bf16 = x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return bf16 or x.dtype is torch.float32
@@ -88,7 +82,6 @@ class FoldedStem(nn.Module):
             return self.temporal(frames)
         return self._of_windows(frames.permute(0, 2, 3, 4, 1)[0], places)
 
-    @torch.compiler.disable  # how much there is to compute depends on the places
     def _of_windows(self, frames: Tensor, places: Tensor) -> Tensor:
         """The temporal convolution of frames [F, H, W, C] at places [B, T], once for each neighbourhood of frames."""
         kernel, stride = self.temporal.weight.shape[2], self.temporal.stride[0]
@@ -119,6 +112,17 @@ class FoldedStem(nn.Module):
         return maps.permute(0, 2, 3, 4, 1)[0][where].permute(0, 4, 1, 2, 3)
 
 
+class FromClips(nn.Module):
+    """A first block that reads clips: `Windows` -> its map of every clip."""
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.block = block
+
+    def forward(self, windows: Windows) -> Tensor:
+        return self.block(windows.clips())
+
+
 class FoldedMixed(nn.Module):
     """Inception block."""
 
@@ -139,7 +143,7 @@ class FoldedMixed(nn.Module):
 
 def max_pool_3x3x3(x: Tensor) -> Tensor:
     """Max-pooling with stride 1, padded by 1. On the CPU axis by axis: 6 comparisons a value instead of 26."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu":
         return F.max_pool3d(x, 3, 1, 1)
     for axis in (4, 3, 2):
         if (size := x.shape[axis]) > 1:
@@ -153,33 +157,44 @@ def max_pool_3x3x3(x: Tensor) -> Tensor:
 
 
 def _separable(layer: SeparableConv, dtype: torch.dtype) -> nn.Module:
-    return nn.Sequential(*(FoldedConv([part], dtype) for part in layer.layers))
+    return nn.Sequential(*(FoldedConv([part], dtype) for part in (layer.spatial, layer.temporal)))
 
 
-def _fold_layers(module: nn.Module, dtype: torch.dtype) -> None:
-    """Replace the layers within a module."""
+def _fold_layers(module: nn.Module, dtype: torch.dtype, counts: Counter[str]) -> None:
+    """Replace the layers within a module; those of modules that are not known may be used in other ways there."""
     for name, child in module.named_children():
-        if isinstance(child, ConvBNReLU):
-            setattr(module, name, FoldedConv([child], dtype))
-        elif isinstance(child, SeparableConv):
-            setattr(module, name, _separable(child, dtype))
-        elif isinstance(child, Mixed):
-            setattr(module, name, FoldedMixed(child, dtype))
+        if type(child) is FastConvBNReLU:
+            new: nn.Module = FoldedConv([child], dtype)
+        elif type(child) is FastSeparableConv:
+            new = _separable(child, dtype)
+        elif type(child) is FastMixed:
+            new = FoldedMixed(child, dtype)
         else:
-            _fold_layers(child, dtype)
+            if type(child) in (nn.Sequential, nn.ModuleList):
+                _fold_layers(child, dtype, counts)
+            continue
+        counts[type(child).__name__.removeprefix("Fast")] += 1
+        setattr(module, name, new)
 
 
 @torch.no_grad()
-def folded(recognizer: Recognizer, dtype: torch.dtype = torch.float32) -> Recognizer:
+def folded(recognizer: Recognizer, dtype: torch.dtype) -> tuple[Recognizer, dict[str, int]]:
     """A copy for prediction, which computes its encoders in `dtype` and reads {stream: `Windows`}.
 
-    Lateral connections and heads share their weights with the original.
+    Also says how many of each class of modules were replaced. The others share their weights with the original.
     """
     shared = {id(tensor): tensor for tensor in [*recognizer.parameters(), *recognizer.buffers()]}
     network = copy.deepcopy(recognizer, shared).eval()  # copies the modules, not the tensors
+    make_fast(network)
+    counts: Counter[str] = Counter()
     for encoder in network.vknet.encoders.values():
-        stem, *_ = blocks = cast(S3D, encoder).blocks
-        cast(nn.Sequential, stem)[0] = FoldedStem(cast(SeparableConv, cast(nn.Sequential, stem)[0]), dtype)
-        for block in blocks[1:]:
-            _fold_layers(block, dtype)
-    return network
+        blocks = cast(nn.ModuleList, encoder.blocks)
+        first = blocks[0]
+        if type(first) is nn.Sequential and type(first[0]) is FastSeparableConv:
+            first[0] = FoldedStem(first[0], dtype)
+            counts["first block of shared frames"] += 1
+        else:
+            blocks[0] = FromClips(first)
+            counts["first block of clips"] += 1
+        _fold_layers(blocks, dtype, counts)
+    return network, dict(counts)
