@@ -1,4 +1,4 @@
-"""Ours against the yardstick, on this machine: time and memory, side by side.
+"""Ours against the yardstick, the plain network, on this machine: time and memory, side by side.
 
     python -m benchmarks [--quick] [--only NAME ...] [--out benchmarks/results.json]
 
@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import plain
-from benchmarks.contest import Measured, compete
-from benchmarks.contestants import JOINTS, write_clips
+from benchmarks.alternation import Measured, alternate
+from benchmarks.cases import JOINTS, write_clips
 from dataset.annotations import Clip
 from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
@@ -73,7 +72,7 @@ def against(name: str, ours: Measured, other: Measured, wanted: str, extra: bool
 
 
 def pair(function: str, rounds: int, ours: dict[str, Any], other: dict[str, Any]) -> list[Measured]:
-    return compete([(function, {"ours": True, **ours}), (function, {"ours": False, **other})], rounds)
+    return alternate([(function, {"ours": True, **ours}), (function, {"ours": False, **other})], rounds)
 
 
 def heatmaps(rounds: int) -> Iterator[Row]:
@@ -113,7 +112,7 @@ def evaluation(rounds: int) -> Iterator[Row]:
 def crops(rounds: int) -> Iterator[Row]:
     for frames in (40, 80):  # padded, and cut
         entries = [("evaluation", {"ours": True, "crops": count, "frames": frames}) for count in (3, 1)]
-        three, one = compete(entries, rounds)
+        three, one = alternate(entries, rounds)
         times, memory = three.median / one.median, (three.peak, one.peak)
         name, wanted = f"3 crops against 1, clip of {frames} frames", "at most 2.6x the time"
         yield Row(name, "s", three.median, one.median, times, three.spread, memory, wanted, rounds)
@@ -139,7 +138,7 @@ def encoder_operations() -> int:
             for length in (64, 32)
         }
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            plain.network_features(network, inputs)
+            network(inputs)
     return counter.get_total_flops()
 
 
@@ -149,7 +148,7 @@ def floor(rounds: int) -> Iterator[Row]:
             ("evaluation", {"ours": True, "precision": precision}),
             ("matrix_product", {"precision": precision}),
         ]
-        ours, product = compete(entries, rounds)
+        ours, product = alternate(entries, rounds)
         rate = 10 * 2 * 2048**3 / product.median
         least = encoder_operations() / rate
         name = f"floor of the encoders, {precision}, {rate / 1e9:.0f} GFLOP/s"
@@ -164,7 +163,7 @@ def loading(rounds: int) -> Iterator[Row]:
             ("decoding", {"folder": folder}),
             *(("loading", {"folder": folder, "workers": n}) for n in (1, 2)),
         ]
-        bare, one, two = compete(entries, rounds)
+        bare, one, two = alternate(entries, rounds)
     times = one.median / bare.median
     name, wanted = "loader, one worker, against PyAV alone", "at most 1.15x the time"
     yield Row(name, "s", one.median, bare.median, times, one.spread, None, wanted, rounds)

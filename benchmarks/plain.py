@@ -1,27 +1,22 @@
-"""The yardstick of the benchmarks: the method computed plainly, as its definitions and the published code have it.
+"""The yardstick of the benchmarks around the plain network, as the definitions and the published code have it.
 
-Eager fp32, contiguous tensors, one layer after the other, dense heatmaps for each clip length, auxiliary logits
-[B, K, N] written out, an optimiser that goes from tensor to tensor. Works on the weights of a `Recognizer`, so
-that both compute the same thing; the tests compare them.
+Eager fp32, contiguous tensors, dense heatmaps for each clip length, auxiliary logits [B, K, N] written out, an
+optimiser that goes from tensor to tensor. The network is a plain `Recognizer`; the tests compare the rest with ours.
 """
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.augment import Draw, central_draw
 from modeling.config import ModelConfig, TrainingConfig
 from modeling.heads import Head
 from modeling.heatmaps import Box
-from modeling.lateral import LateralExchange
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognizer import Recognizer
-from modeling.s3d import NUM_BLOCKS, S3D, ConvBNReLU, Mixed, SeparableConv
-from modeling.vknet import VKNet
 
 Targets = list[tuple[Tensor, float]]
 
@@ -72,47 +67,12 @@ def prepare(frames: Tensor, keypoints: Tensor, model: ModelConfig, draw: Draw) -
     return inputs
 
 
-def conv_bn_relu(layer: ConvBNReLU, x: Tensor) -> Tensor:
-    return F.relu(layer.bn(layer.conv(x)))
-
-
-def run(layers: Sequence[nn.Module] | nn.Sequential, x: Tensor) -> Tensor:
-    """Layers one after the other."""
-    for layer in layers:
-        if isinstance(layer, ConvBNReLU):
-            x = conv_bn_relu(layer, x)
-        elif isinstance(layer, SeparableConv):
-            x = run([layer.spatial, layer.temporal], x)
-        elif isinstance(layer, Mixed):
-            x = torch.cat([run(cast(nn.Sequential, branch), x) for branch in layer.branches], dim=1)
-        else:
-            x = layer(x)
-    return x
-
-
-def network_features(network: VKNet, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """{stream: [B, D]}."""
-    maps = dict(inputs)
-    for block in range(NUM_BLOCKS):
-        for name, encoder in network.encoders.items():
-            maps[name] = run(cast(nn.Sequential, cast(S3D, encoder).blocks[block]), maps[name])
-        if block < NUM_BLOCKS - 1:
-            for module in network.laterals.values():
-                exchange = cast(LateralExchange, module)
-                large, small = maps[exchange.large], maps[exchange.small]
-                maps[exchange.large] = large + exchange.to_large[block](small)
-                maps[exchange.small] = small + exchange.to_small[block](large)
-    pooled = {name: F.avg_pool3d(x, (min(2, x.shape[2]), *x.shape[3:]), stride=1) for name, x in maps.items()}
-    return {name: x.flatten(2).mean(dim=2) for name, x in pooled.items()}
-
-
 @torch.no_grad()
 def predict(recognizer: Recognizer, frames: Tensor, keypoints: Tensor) -> Tensor:
     """Reported probabilities [B, N] of the full model, in evaluation mode."""
     recognizer.eval()
     inputs = prepare(frames, keypoints, recognizer.config, central_draw(recognizer.config))
-    found = network_features(recognizer.vknet, inputs)
-    logits = {name: cast(Head, head)(found) for name, head in recognizer.heads.items()}
+    logits = recognizer(inputs).logits
     return torch.stack([x.softmax(1) for name, x in logits.items() if name.startswith("joint")]).mean(0)
 
 
@@ -130,7 +90,7 @@ class TrainingStep:
         recognizer = self.recognizer.train()
         with torch.no_grad():
             inputs = prepare(frames, keypoints, recognizer.config, draw)
-        found = network_features(recognizer.vknet, inputs)
+        found = recognizer.vknet(inputs)
         assert recognizer.gloss_embeddings is not None and self.objective.soft_labels is not None
         total = torch.zeros((), device=labels.device)
         for module in recognizer.heads.values():

@@ -1,6 +1,9 @@
 """Golden comparison: our numbers against those of the published code, quantity by quantity.
 
-    python -m tests.parity [DIRECTORY]
+    python -m tests.parity [DIRECTORY] [--fast off|on|both]
+
+Every quantity that a network computes is compared twice: with the plain network, and with the passes of modeling/fast
+over it (marked "fast" in the table).
 
 The directory has `fp32/` and `fp64/` with .npz files and the unit .json files; manifest, key lists and recipe come
 from it, else from its parent; the salt from its file SALT, else it is empty. Prints one line a quantity and exits
@@ -13,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +27,7 @@ from torch import Tensor
 
 from dataset.keypoints import keypoint_indices
 from dataset.sampling import CROPS, evaluation_indices, training_indices
-from modeling.augment import Draw, central_draw, draw_augmentation, prepare_inputs
+from modeling.augment import Draw, Inputs, central_draw, draw_augmentation, prepare_inputs
 from modeling.config import (
     AugmentConfig,
     InterModalityMixupConfig,
@@ -32,8 +36,9 @@ from modeling.config import (
     ModelConfig,
     TrainingConfig,
 )
+from modeling.fast import for_prediction, for_training
 from modeling.heads import Head, integrate
-from modeling.heatmaps import Box, render_heatmaps
+from modeling.heatmaps import Box, FactoredHeatmaps, Mixture, render_heatmaps, written_out
 from modeling.losses import (
     cosine_similarities,
     integration_momentum,
@@ -49,6 +54,7 @@ from modeling.objective import MixedLabels, Objective
 from modeling.optimizer import build_optimizer, learning_rate
 from modeling.recognizer import Output, Recognizer, predictions
 from modeling.weights import from_published, load_matching, published_head, published_name
+from modeling.windows import Windows
 from utils.metrics import accuracy
 
 GOLDEN = Path(__file__).parent / "golden" / "open"
@@ -60,6 +66,7 @@ MODELS = {
     "two_frame32": ModelConfig(frames=[32]),
     "nla_slr_wlasl_2000": ModelConfig(),
 }
+FAST = " fast"  # ends the name of a comparison with the passes of modeling/fast
 # One recorded case lists the true class twice (K > N), which this project's configuration refuses.
 EXEMPT = ("train_topk2000", "train_topk_gt_N")
 
@@ -103,6 +110,9 @@ class Comparison:
 def _array(value: Any) -> np.ndarray:
     value = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     return value.astype(np.float64)
+
+
+Case = Callable[[], Comparison]
 
 
 class GoldenFile:
@@ -156,21 +166,25 @@ class GoldenSet:
         assert not report.left and not report.mismatched and not report.unused, str(report)
         return model.to(dtype)
 
-    def cases(self) -> dict[str, Callable[[], Comparison]]:
+    def cases(self) -> dict[str, Case]:
         """Every file of the directory, by name, and how to compare it."""
-        found: dict[str, Callable[[], Comparison]] = {}
+        found: dict[str, Case] = {}
         for path in sorted(self.directory.glob("fp*/*.npz")):
             precise = path.parent.name == "fp64"
             name = f"{path.parent.name}/{path.stem}"
-            compare = UNITS.get(path.stem) or (_eval if path.stem.startswith("eval_") else _train)
-            found[name] = _bind(compare, self, path, name, precise)
+            if path.stem in UNITS:
+                found[name] = _bind(UNITS[path.stem], self, path, name, precise)
+            else:
+                compare = _eval if path.stem.startswith("eval_") else _train
+                found[name] = _bind(partial(compare, False), self, path, name, precise)
+                found[name + FAST] = _bind(partial(compare, True), self, path, name + FAST, precise)
         for path in sorted(self.directory.glob("*.json")):
             if path.stem in JSON_UNITS:
                 found[path.stem] = _bind(JSON_UNITS[path.stem], self, path, path.stem, True)
         return found
 
 
-def _bind(compare: Any, golden: GoldenSet, path: Path, name: str, precise: bool) -> Callable[[], Comparison]:
+def _bind(compare: Any, golden: GoldenSet, path: Path, name: str, precise: bool) -> Case:
     def run() -> Comparison:
         comparison = Comparison(name)
         dtype = torch.float64 if precise else torch.float32
@@ -216,20 +230,35 @@ def _loss_config(config: ModelConfig) -> LossConfig:
     return LossConfig(LabelSmoothingConfig("language"), inter_modality_mixup=InterModalityMixupConfig(True))
 
 
-def model_inputs(
-    golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """{stream: what the network reads}, as recorded or made from raw clips."""
+def model_inputs(golden: GoldenSet, entry: dict[str, Any], config: ModelConfig, dtype: torch.dtype) -> Inputs:
+    """{stream: [B, C, T, H, W] or heatmaps in factors}, as recorded or made from raw clips."""
     if "video_uint8_RGB" in entry["inputs"]:
         video = golden.call(entry["inputs"]["video_uint8_RGB"].split(" ->")[0])
         frames = torch.from_numpy(video).permute(0, 1, 3, 4, 2)
         keypoints = torch.from_numpy(golden.call(entry["inputs"]["keypoints"]))
         return prepare_inputs(frames, keypoints, config, [central_draw(config)], dtype)
-    inputs = {}
+    inputs: Inputs = {}
     for stream in config.streams:
         call = entry["inputs"][_published_stream(stream, config)]["call"]
         inputs[stream] = torch.from_numpy(golden.call(call)).to(dtype)
     return inputs
+
+
+def as_windows(inputs: Inputs) -> dict[str, Windows]:
+    """The same clips as a network for prediction reads them: each of its frames of its own."""
+    windows = {}
+    for name, x in inputs.items():
+        if isinstance(x, FactoredHeatmaps):
+            frames: Tensor | FactoredHeatmaps = x._replace(
+                rows=x.rows.flatten(0, 1)[None], columns=x.columns.flatten(0, 1)[None]
+            )
+            batch, length = x.rows.shape[:2]
+        else:
+            joined = x.transpose(0, 1).flatten(1, 2)[None]
+            frames = joined.contiguous(memory_format=torch.channels_last_3d)
+            batch, length = len(x), x.shape[2]
+        windows[name] = Windows(frames, torch.arange(batch * length).view(batch, length))
+    return windows
 
 
 def _compare_inputs(
@@ -243,14 +272,19 @@ def _compare_inputs(
         )
 
 
-def _eval(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
+def _eval(
+    fast: bool, golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison
+) -> None:
     entry = golden.manifest[case]
     model = golden.model(entry["model"], dtype).eval()
     config = model.config
     precise = dtype == torch.float64
-    inputs = model_inputs(golden, entry, config, dtype)
+    given = model_inputs(golden, entry, config, dtype)
+    inputs: dict[str, Any] = written_out(given)
     if "video_uint8_RGB" in entry["inputs"]:
         _compare_inputs(inputs, file, config, 1e-9 if precise else 5e-5, out)
+    if fast:
+        model, inputs = for_prediction(model, dtype)[0], as_windows(given)
     labels = torch.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
@@ -315,7 +349,9 @@ def _compare_recognition(
     out.relative("recognition loss", sum(losses.values()), file["loss/recognition_loss"], tolerance)
 
 
-def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison) -> None:
+def _train(
+    fast: bool, golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, out: Comparison
+) -> None:
     entry = golden.manifest[case]
     model = golden.model(entry["model"], dtype).train()
     config = model.config
@@ -326,11 +362,19 @@ def _train(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dtype, o
     mixup = entry.get("mixup")
     if mixup:
         order = torch.tensor(mixup["perm"])
-        inputs = {name: torch.lerp(x[order], x, mixup["lam"]) for name, x in inputs.items()}
+        mixture = Mixture(order, mixup["lam"])
+        inputs = {
+            name: x._replace(mixture=mixture) if isinstance(x, FactoredHeatmaps) else mixture.of(x)
+            for name, x in inputs.items()
+        }
         labels = MixedLabels(labels, labels[order], mixup["lam"])
     config_loss = _loss_config(config)
     objective = Objective(config_loss, 20, model.gloss_embeddings)
     optimizer = build_optimizer(model, TrainingConfig())
+    if fast:
+        for_training(model)
+    else:
+        inputs = {**written_out(inputs)}
     output = model(inputs, auxiliary=full)
     total, parts = objective(output, labels, entry["epoch"], 100)
     total.backward()
@@ -590,7 +634,7 @@ def _preprocess(golden: GoldenSet, file: GoldenFile, case: str, dtype: torch.dty
             box = Box(*file[tag.removeprefix("train_")].tolist())
         for length, window in (("high", slice(0, 4)), ("low", slice(1, 3))):
             inputs = prepare_inputs(frames[:, window], keypoints[:, window], config, [Draw(0, box)], dtype)
-            for stream, x in inputs.items():
+            for stream, x in written_out(inputs).items():
                 name = f"{tag}/{_published_stream(stream, config)}_{length}"
                 out.equal(f"{name}/shape", list(x.shape), file[f"{name}/shape"].tolist())
                 tolerance = 1e-9 if dtype == torch.float64 else 5e-5
@@ -717,7 +761,7 @@ def _print(comparison: Comparison) -> None:
     for row in comparison.rows:
         verdict = "ok" if row.passed else "FAILED"
         print(
-            f"{row.case:32} {row.quantity:52} {row.difference:10.2e} {row.tolerance:10.2e}  {verdict}",
+            f"{row.case:37} {row.quantity:52} {row.difference:10.2e} {row.tolerance:10.2e}  {verdict}",
             flush=True,
         )
 
@@ -728,20 +772,28 @@ def main() -> int:
     )
     parser.add_argument("directory", nargs="?", type=Path, default=GOLDEN)
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument(
+        "--fast", choices=["off", "on", "both"], default="both", help="with the fast passes, without, or both"
+    )
     arguments = parser.parse_args()
     cases = GoldenSet(arguments.directory).cases()
-    print(f"{'case':32} {'quantity':52} {'difference':>10} {'tolerance':>10}  verdict")
-    failed = compared = 0
-    for name, run in cases.items():
-        if arguments.only in name:
-            comparison = run()
-            _print(comparison)
-            compared += len(comparison.rows)
-            failed += sum(not row.passed for row in comparison.rows)
-    print(
-        f"{len(cases)} files, {compared} quantities compared, {failed} failed; not compared: {', '.join(EXEMPT)}"
-    )
-    return 1 if failed or not compared else 0
+    networks = {name.removesuffix(FAST) for name in cases if name.endswith(FAST)}
+    left_out = {"off": {name + FAST for name in networks}, "on": networks, "both": set[str]()}[arguments.fast]
+    chosen = [name for name in cases if arguments.only in name and name not in left_out]
+    print(f"{'case':37} {'quantity':52} {'difference':>10} {'tolerance':>10}  verdict")
+    rows: list[Row] = []
+    for name in chosen:
+        comparison = cases[name]()
+        _print(comparison)
+        rows += comparison.rows
+    for kind, some in (
+        ("fast pass", [row for row in rows if row.case.endswith(FAST)]),
+        ("plain", [row for row in rows if not row.case.endswith(FAST)]),
+        ("in all", rows),
+    ):
+        print(f"{kind}: {len(some)} quantities compared, {sum(not row.passed for row in some)} failed")
+    print(f"{len(chosen)} comparisons with files; not compared: {', '.join(EXEMPT)}")
+    return 0 if rows and all(row.passed for row in rows) else 1
 
 
 if __name__ == "__main__":

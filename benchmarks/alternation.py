@@ -1,4 +1,4 @@
-"""Contestants side by side: each in a process of its own, taking turns, so that a noisy machine disturbs all alike."""
+"""Cases side by side: each in a process of its own, taking turns, so that a noisy machine disturbs all alike."""
 
 import gc
 import importlib
@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-Entry = tuple[str, dict[str, Any]]  # name of a function of `benchmarks.contestants`, and its arguments
+Entry = tuple[str, dict[str, Any]]  # name of a function of `benchmarks.cases`, and its arguments
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Measured:
         return self.peak - self.start
 
 
-def compete(entries: Sequence[Entry], rounds: int) -> list[Measured]:
-    """Build all contestants, give each a turn to warm up, then `rounds` counted turns in alternation."""
+def alternate(entries: Sequence[Entry], rounds: int) -> list[Measured]:
+    """Build all cases, give each a turn to warm up, then `rounds` counted turns in alternation."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     try:
@@ -69,7 +69,7 @@ def compete(entries: Sequence[Entry], rounds: int) -> list[Measured]:
 
 def _serve(pipe: Connection, entry: Entry) -> None:
     name, arguments = entry
-    turn: Callable[[], object] = getattr(importlib.import_module("benchmarks.contestants"), name)(**arguments)
+    turn: Callable[[], object] = getattr(importlib.import_module("benchmarks.cases"), name)(**arguments)
     import torch
 
     gc.collect()

@@ -1,7 +1,7 @@
-"""What is compared: each function builds one contestant and gives back its turn, a function without arguments.
+"""What is compared: each function builds one case and gives back its turn, a function without arguments.
 
 Clips, keypoints and word vectors are random: the cost does not depend on them. `ours` is what the entry points run;
-the other is `benchmarks.plain`.
+the other is the plain network with what `benchmarks.plain` says.
 """
 
 import io
@@ -27,7 +27,7 @@ from dataset.loader import evaluation_loader
 from dataset.sampling import CROPS, evaluation_indices
 from modeling.augment import draw_augmentation
 from modeling.config import RuntimeConfig
-from modeling.engine import Predictor, TrainingStep
+from modeling.engine import Predictor, TrainingStep, accelerate
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.losses import inter_modality_loss
 from modeling.objective import Objective
@@ -137,8 +137,7 @@ def training(ours: bool, batch: int, precision: str = "fp32", compile: bool = Fa
         objective.config, intra_modality_mixup=replace(objective.config.intra_modality_mixup, probability=0.0)
     )
     runtime = RuntimeConfig(precision=precision, compile=compile)  # type: ignore[arg-type]
-    if compile:
-        recognizer.compile()
+    accelerate(recognizer, runtime)
     step = TrainingStep(
         recognizer, recognizer, objective, build_optimizer(recognizer, settings), settings, runtime
     )
