@@ -24,8 +24,8 @@ from modeling.config import (
     RuntimeConfig,
     TrainingConfig,
 )
-from modeling.engine import TrainingStep
-from modeling.heatmaps import Profiles
+from modeling.engine import TrainingStep, accelerate
+from modeling.heatmaps import FactoredHeatmaps
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognizer import Output, Recognizer
@@ -54,9 +54,9 @@ class InDouble(nn.Module):
         return self.model({name: _in_double(x) for name, x in inputs.items()}, auxiliary=auxiliary)
 
 
-def _in_double(x: Tensor | Profiles) -> Tensor | Profiles:
-    if isinstance(x, Profiles):
-        return x._replace(rows=x.rows.double(), columns=x.columns.double())
+def _in_double(x: Tensor | FactoredHeatmaps) -> Tensor | FactoredHeatmaps:
+    if isinstance(x, FactoredHeatmaps):
+        return x.to(torch.float64)
     return x.double()
 
 
@@ -69,6 +69,7 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
     embeddings = torch.from_numpy(rng.normal(size=(GLOSSES, 6)))
     torch.manual_seed(0)
     model = Recognizer(MODEL, 5, GLOSSES, embeddings, auxiliary=True).double()
+    accelerate(model, RuntimeConfig())
     parallel = InDouble(distribute(model, processes))
     objective = Objective(LOSS, GLOSSES, embeddings)
     step = TrainingStep(

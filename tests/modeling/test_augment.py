@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as TF
 
+from modeling import augment
 from modeling.augment import (
     Draw,
     Jitter,
@@ -19,14 +21,18 @@ from modeling.augment import (
     draw_augmentation,
     group_permutation,
     mix_clips,
-    prepare_inputs,
 )
 from modeling.config import AugmentConfig, ColorJitterConfig, IntraModalityMixupConfig, ModelConfig
-from modeling.heatmaps import Box, render_heatmaps
+from modeling.heatmaps import Box, render_heatmaps, written_out
 from modeling.objective import MixedLabels
 
 MODEL = ModelConfig(frames=[16, 8], rgb_size=64, heatmap_size=32, heatmap_grid=32, heatmap_sigma=2.0)
 SIDE = 48
+
+
+def prepare_inputs(*arguments: Any) -> dict[str, Tensor]:
+    """Those of the package, heatmaps written out."""
+    return written_out(augment.prepare_inputs(*arguments))
 
 
 def raw_clips(batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from modeling.config import ModelConfig
-from modeling.s3d import S3D, pool_clip
+from modeling.s3d import S3D
+from modeling.vknet import pool_clip
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, 224), (63, 112)])

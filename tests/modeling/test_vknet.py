@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
-from modeling.s3d import pool_clip
-from modeling.vknet import VKNet
+from modeling.vknet import VKNet, pool_clip
 
 
 def test_connections_are_the_published_convolutions() -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modeling.fast.convolution import Conv3d, ConvTranspose3d, weight_gradient
+from modeling.fast.convolution import FastConv3d, FastConvTranspose3d, fits, weight_gradient
+from modeling.fast.training import make_fast
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +13,20 @@ def products_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Matrix products at these sizes too, where they do not pay."""
     monkeypatch.setattr("modeling.fast.convolution.CHANNELS", 1)
     monkeypatch.setattr("modeling.fast.convolution.PICTURE", 1)
+
+
+Triple = tuple[int, int, int]
+
+
+def halves(kernel: Triple) -> Triple:
+    return (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+
+
+def fast_conv(channels: int, outputs: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> nn.Conv3d:
+    conv = nn.Conv3d(channels, outputs, kernel, stride, halves(kernel), bias=False)
+    make_fast(conv)
+    assert type(conv) is FastConv3d
+    return conv
 
 
 KERNELS = [(1, 1, 1), (1, 3, 3), (1, 7, 7), (3, 1, 1), (7, 1, 1)]
@@ -38,7 +53,7 @@ def test_convolution(
     kernel: tuple[int, int, int], stride: int, size: tuple[int, int, int], channels: int
 ) -> None:
     strides = (stride if kernel[0] > 1 else 1, *[stride if kernel[1] > 1 else 1] * 2)
-    conv = Conv3d(channels, 5, kernel, strides).double()
+    conv = fast_conv(channels, 5, kernel, strides).double()
     x = leaf(2, channels, *size)
     theirs = nn.functional.conv3d(x, conv.weight, None, strides, conv.padding)
     assert_same_gradients(conv(x), theirs, [x, conv.weight])
@@ -47,10 +62,11 @@ def test_convolution(
 @pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1)])
 @pytest.mark.parametrize("size", [(4, 4, 4), (1, 3, 5)])
 def test_transposed_convolution(kernel: tuple[int, int, int], size: tuple[int, int, int]) -> None:
-    strides = tuple(2 if k > 1 else 1 for k in kernel)
-    conv = ConvTranspose3d(8, 9, kernel, strides).double()  # type: ignore[arg-type]
+    strides, extra = (tuple(n + (k > 1) for k in kernel) for n in (1, 0))
+    conv = nn.ConvTranspose3d(8, 9, kernel, strides, halves(kernel), extra, bias=False).double()  # type: ignore[arg-type]
+    make_fast(conv)
+    assert type(conv) is FastConvTranspose3d
     x = leaf(2, 8, *size)
-    extra = [s - 1 for s in strides]
     theirs = nn.functional.conv_transpose3d(x, conv.weight, None, strides, conv.padding, extra)
     assert conv(x).shape[2:] == tuple(s * n for s, n in zip(strides, size, strict=True))
     assert_same_gradients(conv(x), theirs, [x, conv.weight])
@@ -71,7 +87,7 @@ def test_small_weights_and_maps_have_the_same_gradient(monkeypatch: pytest.Monke
 
 
 def test_contiguous_tensors_give_the_same() -> None:
-    conv = Conv3d(8, 5, (1, 3, 3)).double()
+    conv = fast_conv(8, 5, (1, 3, 3)).double()
     last, first = leaf(2, 8, 3, 6, 6), leaf(2, 8, 3, 6, 6).detach().contiguous().requires_grad_()
     assert_same_gradients(conv(first), conv(last.detach()), [conv.weight])
 
@@ -85,7 +101,7 @@ def test_it_computes_in_the_type_of_its_input(
     """Also clips shorter than the kernel, for which oneDNN's own gradients may be wrong."""
     if not products:
         monkeypatch.setattr("modeling.fast.convolution.CHANNELS", 65)
-    conv = Conv3d(8, 8, kernel, (2 if kernel[0] == 7 else 1, 1, 1))
+    conv = fast_conv(8, 8, kernel, (2 if kernel[0] == 7 else 1, 1, 1))
     x, gradients = leaf(2, 8, *size).detach(), []
     for dtype in (torch.float32, torch.bfloat16):
         y = conv(x.to(dtype))
@@ -96,3 +112,37 @@ def test_it_computes_in_the_type_of_its_input(
         conv.weight.grad = None
     exact, rounded = gradients
     assert 0 < (rounded - exact).norm() / exact.norm() < 2**-7
+
+
+def test_under_autocast_a_map_in_fp32_is_convolved_in_bf16() -> None:
+    """As the plain convolution does, whoever made the map."""
+    conv, x = fast_conv(8, 8, (1, 3, 3)), leaf(2, 8, 3, 6, 6).detach().float().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x)
+    assert y.dtype == torch.bfloat16
+    y.sum().backward()
+    assert x.grad is not None and x.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv3d(8, 8, (1, 3, 3), padding=(0, 1, 1)),
+        nn.Conv3d(8, 8, (1, 3, 3), padding=(0, 1, 1), bias=False, groups=2),
+        nn.Conv3d(8, 8, (1, 3, 3), padding=(0, 1, 1), bias=False, dilation=(1, 2, 2)),
+        nn.Conv3d(8, 8, (1, 3, 3), padding=(0, 1, 1), bias=False, padding_mode="circular"),
+        nn.Conv3d(8, 8, (1, 3, 3), bias=False),
+        nn.Conv3d(8, 8, (1, 3, 3), padding="same", bias=False),
+        nn.Conv3d(8, 8, 3, padding=1, bias=False),
+        nn.Conv3d(8, 8, (1, 3, 1), padding=(0, 1, 0), bias=False),
+        nn.Conv3d(8, 8, (1, 2, 2), padding=(0, 1, 1), bias=False),
+        nn.Conv3d(8, 8, (1, 3, 3), stride=(2, 1, 1), padding=(0, 1, 1), bias=False),
+        nn.Conv3d(8, 8, (1, 3, 3), stride=(1, 1, 2), padding=(0, 1, 1), bias=False),
+        nn.Conv3d(8, 8, (3, 1, 1), stride=2, padding=(1, 0, 0), bias=False),
+        nn.Conv3d(8, 8, 1, stride=2, bias=False),
+        nn.ConvTranspose3d(8, 8, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False),
+    ],
+)
+def test_other_convolutions_are_left_alone(conv: nn.Module) -> None:
+    kind = type(conv)
+    assert not fits(conv) and make_fast(conv) == {} and type(conv) is kind  # type: ignore[arg-type]

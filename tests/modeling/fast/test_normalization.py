@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import plain
-from modeling import recomputation
-from modeling.fast.normalization import MaxPool3d
-from modeling.s3d import S3D, ConvBNReLU, Mixed, run_layers
+from modeling.fast import for_training, recomputation
+from modeling.fast.training import FastMixed, run_layers
+from modeling.s3d import S3D, ConvBNReLU, Mixed
 
 
 def clip(channels: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -18,10 +17,11 @@ def clip(channels: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def assert_trained_alike(module: nn.Module, x: Tensor) -> None:
-    """The same output, gradients and running statistics as the plain definition."""
+    """The same output, gradients and running statistics with the pass over the module as without."""
     other = copy.deepcopy(module)
+    for_training(module)
     theirs = copy.deepcopy(x.detach()).requires_grad_()
-    ours, wanted = module(x), plain.run([other], theirs)
+    ours, wanted = module(x), other(theirs)
     torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-12)
     upstream = torch.randn(ours.shape, dtype=ours.dtype, generator=torch.Generator().manual_seed(3))
     ours.backward(upstream)
@@ -45,6 +45,7 @@ def test_a_block_trains_as_the_plain_one(least: int, monkeypatch: pytest.MonkeyP
                 module.weight.uniform_(-1, 1)
                 module.bias.uniform_(-1, 1)
     assert_trained_alike(block, clip(8))
+    assert type(block) is FastMixed
 
 
 def test_nothing_but_the_input_of_batch_norm_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +53,7 @@ def test_nothing_but_the_input_of_batch_norm_is_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(recomputation, "ACTIVATION", 0)
     torch.manual_seed(0)
     layers = [ConvBNReLU(8, 8, (1, 3, 3), momentum=0.1), ConvBNReLU(8, 8, (3, 1, 1), momentum=0.1)]
+    for_training(nn.Sequential(*layers))
     kept: list[int] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -65,9 +67,12 @@ def test_nothing_but_the_input_of_batch_norm_is_kept(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 1), (2, 2, 0), ((1, 3, 3), (1, 2, 2), (0, 1, 1))])
-def test_max_pool_is_torchs(window: tuple[int, int, int]) -> None:
+def test_max_pool_is_torchs(window: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputation, "ACTIVATION", 0)
     ours, theirs = (clip(5).detach().relu().requires_grad_() for _ in range(2))  # ties among the zeros
-    found, wanted = MaxPool3d(*window)(ours), nn.MaxPool3d(*window)(theirs)
+    fast = nn.MaxPool3d(*window)
+    for_training(fast)
+    found, wanted = fast(ours), nn.MaxPool3d(*window)(theirs)
     assert torch.equal(found, wanted)
     upstream = torch.randn(found.shape, dtype=found.dtype, generator=torch.Generator().manual_seed(3))
     found.backward(upstream)
@@ -78,6 +83,7 @@ def test_max_pool_is_torchs(window: tuple[int, int, int]) -> None:
 def test_in_evaluation_running_statistics_are_used() -> None:
     torch.manual_seed(0)
     encoder = S3D(3, width=0.1).eval()
+    for_training(encoder)
     x = torch.randn(1, 3, 16, 32, 32)
     with_gradients = encoder(x)
     with torch.no_grad():

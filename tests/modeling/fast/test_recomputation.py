@@ -4,27 +4,27 @@ import weakref
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from modeling import recomputation
-from modeling.fast.convolution import Conv3d
+from modeling.fast import for_training, recomputation
 from modeling.fast.recomputation import combine, recipe_of, with_recipe
-from modeling.heatmaps import heatmap_profiles
+from modeling.heatmaps import factored_heatmaps
 from modeling.vknet import VKNet
 
 
-def trained(profiles: bool) -> tuple[dict[str, Tensor], int]:
+def trained(factored: bool) -> tuple[dict[str, Tensor], int]:
     """Gradients and statistics after a step of a small network, and how many values were kept of its maps."""
     torch.manual_seed(0)
     network = VKNet({"rgb": 3, "keypoint": 5}, [16, 8], width=0.1, momentum=0.1).double()
+    for_training(network)
     points = 64 * torch.rand(2, 16, 5, 2, dtype=torch.float64)
-    heatmaps = heatmap_profiles(points, 32, grid=64, sigma=4.0)
+    heatmaps = factored_heatmaps(points, 32, grid=64, sigma=4.0)
     video = torch.randn(2, 3, 16, 64, 64, dtype=torch.float64)
     inputs = {}
     for length, window in ((16, slice(0, 16)), (8, slice(4, 12))):
         inputs[f"rgb{length}"] = video[:, :, window].contiguous(memory_format=torch.channels_last_3d)
         part = heatmaps.at(window)
-        inputs[f"keypoint{length}"] = part if profiles else part.maps()
+        inputs[f"keypoint{length}"] = part if factored else part.maps()
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -39,13 +39,13 @@ def trained(profiles: bool) -> tuple[dict[str, Tensor], int]:
     return state | dict(network.named_buffers()), sum(kept.values())
 
 
-@pytest.mark.parametrize("profiles", [False, True])
-def test_training_does_not_depend_on_what_is_kept(profiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, most = trained(profiles)  # these maps are too small to compute any again
+@pytest.mark.parametrize("factored", [False, True])
+def test_training_does_not_depend_on_what_is_kept(factored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, most = trained(factored)  # these maps are too small to compute any again
     monkeypatch.setattr(recomputation, "ACTIVATION", 0)
-    some_again, some = trained(profiles)
+    some_again, some = trained(factored)
     monkeypatch.setattr(recomputation, "CONVOLUTION", 0)
-    all_again, few = trained(profiles)
+    all_again, few = trained(factored)
     assert few < some < most
     for name, value in wanted.items():
         torch.testing.assert_close(some_again[name], value, rtol=1e-7, atol=1e-10)
@@ -53,7 +53,8 @@ def test_training_does_not_depend_on_what_is_kept(profiles: bool, monkeypatch: p
 
 
 def test_a_recipe_is_let_go_when_it_has_been_used() -> None:
-    conv = Conv3d(2, 2, (1, 3, 3))
+    conv = nn.Conv3d(2, 2, (1, 3, 3), padding=(0, 1, 1), bias=False)
+    for_training(conv)
     x = torch.randn(1, 2, 2, 4, 4, requires_grad=True)
     source = x.detach().clone()
     held = weakref.ref(source)
@@ -74,3 +75,10 @@ def test_a_map_of_maps_has_a_recipe_if_all_of_them_have_one() -> None:
     recipe = recipe_of(combine(joined, a, b))
     assert recipe is not None and torch.equal(recipe(), torch.cat([a, 2 * b], dim=1))
     assert recipe_of(combine(joined, a, b, worth=lambda x: x.numel() > 5)) is None
+
+
+def test_a_map_that_was_changed_has_no_recipe() -> None:
+    x = with_recipe(torch.ones(2), lambda: torch.ones(2))
+    assert recipe_of(x) is not None
+    x += 1
+    assert recipe_of(x) is None

@@ -2,8 +2,9 @@
 
 import torch
 
-from modeling.fast.folding import FoldedStem, Windows
+from modeling.fast.prediction import FoldedStem
 from modeling.s3d import SeparableConv
+from modeling.windows import Windows
 
 
 def test_the_stem_of_windows_is_that_of_each_clip() -> None:
