@@ -205,6 +205,8 @@ def _convert(hint: Any, value: Any, path: str, origins: _Origins) -> Any:
         (inner,) = [argument for argument in arguments if argument is not type(None)]
         return _convert(inner, value, path, origins)
     if origin is Literal:
+        if isinstance(value, bool) and {"on", "off"} <= {*arguments}:  # YAML 1.1 reads these words as such
+            return "on" if value else "off"
         if value in arguments and isinstance(value, str):
             return value
         return _refuse(f"one of {', '.join(arguments)}", value, path, origins)

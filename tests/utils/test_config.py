@@ -20,6 +20,7 @@ class Inner:
     kind: Literal["red", "green"] = "red"
     pair: tuple[float, float] = (0.1, 0.2)
     flag: bool = False
+    switch: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -83,6 +84,13 @@ def test_numbers_as_people_write_them(tmp_path: Path, text: str, value: float) -
         load(tmp_path, "name: x", f"inner.rate={text}"),
     ):
         assert found.inner.rate == value and type(found.inner.rate) is float
+
+
+@pytest.mark.parametrize("text", ["auto", "on", "off"])
+def test_on_and_off_as_people_write_them(tmp_path: Path, text: str) -> None:
+    """YAML 1.1 takes them for true and false."""
+    assert load(tmp_path, f"name: a\ninner: {{switch: {text}}}\n").inner.switch == text
+    assert load(tmp_path, "name: a\n", f"inner.switch={text}").inner.switch == text
 
 
 def test_null_clears_what_may_be_absent(tmp_path: Path) -> None:
