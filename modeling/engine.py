@@ -92,12 +92,14 @@ class Arithmetic:
         """Inputs of the streams as their encoders read them, also in type and memory format."""
         return {name: self._cast(x, name in self.factored) for name, x in inputs.items()}
 
+    def in_format(self, x: Tensor) -> Tensor:
+        """A tensor [B, C, T, H, W] in the type and memory format of the encoders."""
+        return x.to(self.dtype, memory_format=self.format)
+
     def _cast(self, x: Tensor | FactoredHeatmaps, factored: bool) -> Tensor | FactoredHeatmaps:
         if isinstance(x, FactoredHeatmaps):
-            if factored:
-                return x.to(self.dtype)
-            x = x.maps()
-        return x.to(self.dtype, memory_format=self.format)
+            return x.to(self.dtype) if factored else self.in_format(x.maps())
+        return self.in_format(x)
 
 
 class Prepared(NamedTuple):
@@ -277,18 +279,16 @@ class Predictor:
         maps = prepare_frames(frames, keypoints, self.config)
         windows, whose = torch.unique(windows, dim=0, return_inverse=True)
         start = central_draw(self.config).short_start
-        frames_of, places_of = {}, {}
+        inputs: dict[str, Windows | Tensor] = {}
         for length in self.config.frames:
             first = 0 if length == self.config.frames[0] else start
             used, places = torch.unique(windows[:, first : first + length], return_inverse=True)
-            for modality, x in maps.items():
-                name = f"{modality}{length}"
-                frames_of[name] = x.at(used) if isinstance(x, FactoredHeatmaps) else x[:, :, used]
-                places_of[name] = places
-        shared = {name: Windows(x, places_of[name]) for name, x in self.arithmetic.cast(frames_of).items()}
-        inputs: dict[str, Windows | Tensor] = {**shared}
-        if not self.fast:
-            form = self.arithmetic.format
-            inputs = {name: x.clips().contiguous(memory_format=form) for name, x in shared.items()}
+            chosen: Inputs = {
+                f"{modality}{length}": x.at(used) if isinstance(x, FactoredHeatmaps) else x[:, :, used]
+                for modality, x in maps.items()
+            }
+            for stream, x in self.arithmetic.cast(chosen).items():
+                shared = Windows(x, places)
+                inputs[stream] = shared if self.fast else self.arithmetic.in_format(shared.clips())
         output = predictions(self.network(inputs).logits)
         return {name: values[whose].unflatten(0, (-1, crops)) for name, values in output.items()}
