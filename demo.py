@@ -176,28 +176,19 @@ def train_and_evaluate(config: Config) -> bool:
 
 
 def evaluate(config: Config, watch: Stopwatch) -> None:
-    """Predict the test split from three crops a clip, and write that and the central crop alone as prediction.py
-    does."""
-    from configs.build import clip_format
-    from dataset.annotations import read_annotations
-    from dataset.clips import ClipReader
-    from inference.evaluation import EVAL_SETTINGS, Evaluator, write_results
+    """Predict the test split and write the results under both evaluation settings, as prediction.py does."""
     from inference.trained_model import load_model
+    from tasks import build_task
     from utils.distributed import start_processes
 
     processes = start_processes(config.runtime.device)
-    model = load_model(Path(config.run))
-    recognizer = model.recognizer.to(processes.device)
-    clips = read_annotations(config.data).split("test")
-    reader = ClipReader(config.data, clip_format(recognizer.config))
+    recognizer = load_model(Path(config.run)).recognizer.to(processes.device)
     with watch.measure("evaluation"):
-        evaluator = Evaluator(config, clips, model.vocabulary, reader, EVAL_SETTINGS["3x_pad"], processes)
-        three_crops = evaluator.run(recognizer)
-        assert three_crops is not None
-        one_crop = three_crops.of_crop("central")
-        for name, results in (("1_crop", one_crop), ("3_crop", three_crops)):
-            write_results(evaluation_path(config.run, "test", SETTINGS[name]), results, model.vocabulary)
-            print(f"test, {name.replace('_', ' ')}: top-1 {results.reported.per_instance[1]:.4f}")
+        found = build_task(config, processes).evaluator("test", list(SETTINGS.values())).run(recognizer)
+        assert found is not None
+        for name, setting in SETTINGS.items():
+            found[setting].write(evaluation_path(config.run, "test", setting))
+            print(f"test, {name.replace('_', ' ')}: top-1 {found[setting].score:.4f}")
 
 
 def recognise_file(config: Config, out: Path) -> dict[str, Any]:

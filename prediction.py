@@ -12,6 +12,7 @@ the run that was evaluated.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,38 +151,34 @@ def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
 
 
 def evaluate(config: Config, arguments: argparse.Namespace) -> int:
-    """Predict a split, print the accuracies, write them with each clip's five best glosses."""
-    from configs.build import clip_format
-    from dataset.annotations import read_annotations
-    from dataset.clips import ClipReader
-    from inference.evaluation import EVAL_SETTINGS, Evaluator, table, write_results
+    """Predict a split, print the results, write them."""
     from inference.trained_model import load_model
     from modeling.engine import encoder_precision
     from report.tensorboard import Board
+    from tasks import build_task
     from utils.distributed import start_processes, stop_processes
 
     split, setting = arguments.split, arguments.eval_setting
     run, source = evaluated_run(config, arguments.checkpoint), arguments.checkpoint or Path(config.run)
     processes = start_processes(config.runtime.device)
     model = load_model(source, config)
-    annotations = read_annotations(config.data)
-    if annotations.vocabulary != model.vocabulary:
+    task = build_task(replace(config, model=model.recognizer.config), processes)
+    if task.vocabulary != model.vocabulary:
         raise UserError(
             f"{source}: the checkpoint knows {len(model.vocabulary)} glosses which are not the "
-            f"{len(annotations.vocabulary)} of the data; evaluate it on the data it was trained for"
+            f"{len(task.vocabulary)} of the data; evaluate it on the data it was trained for"
         )
-    reader = ClipReader(config.data, clip_format(model.recognizer.config))
-    clips = annotations.split(split)
-    evaluator = Evaluator(config, clips, model.vocabulary, reader, EVAL_SETTINGS[setting], processes)
-    results = evaluator.run(model.recognizer.to(processes.device))
-    assert results is not None
+    evaluator = task.evaluator(split, [setting])
+    found = evaluator.run(model.recognizer.to(processes.device))
+    assert found is not None
     if processes.is_main:
+        results = found[setting]
         print(evaluator.network, file=sys.stderr)
         precision = encoder_precision(config.runtime, processes.device)
-        print(f"{split}, {setting}, {len(clips)} clips, {precision} encoders\n{table(results)}")
+        print(f"{split}, {setting}, {len(evaluator.dataset)} clips, {precision} encoders\n{results.table()}")
         path = evaluation_path(run, split, setting)
-        write_results(path, results, model.vocabulary)
-        Board(run).evaluation(f"{split}_{setting}", results, model.vocabulary, 0)
+        results.write(path)
+        Board(run).evaluation(f"{split}_{setting}", results.scalars(), results.pictures(), 0)
         print(f"written to {path}")
         if arguments.analyse:
             analyse(config, arguments)

@@ -27,11 +27,12 @@ from dataset.loader import evaluation_loader
 from dataset.sampling import CROPS, evaluation_indices
 from modeling.augment import draw_augmentation
 from modeling.config import RuntimeConfig
-from modeling.engine import Predictor, TrainingStep, accelerate
+from modeling.engine import accelerate
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.losses import inter_modality_loss
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
+from modeling.recognition import Predictor, Preparation, RecognitionStep
 from modeling.recognizer import Recognizer
 from utils.config import load_config
 from utils.distributed import choose_device
@@ -133,16 +134,14 @@ def training(ours: bool, batch: int, precision: str = "fp32", compile: bool = Fa
     if not ours:
         yardstick = plain.TrainingStep(recognizer, objective, settings)
         return lambda: yardstick(video, points, labels, draw)
-    objective.config = replace(
-        objective.config, intra_modality_mixup=replace(objective.config.intra_modality_mixup, probability=0.0)
-    )
     runtime = RuntimeConfig(precision=precision, compile=compile)  # type: ignore[arg-type]
     accelerate(recognizer, runtime)
-    step = TrainingStep(
+    step = RecognitionStep(
         recognizer, recognizer, objective, build_optimizer(recognizer, settings), settings, runtime
     )
     rng = np.random.default_rng(0)
-    return lambda: step(step.prepare(video, points, labels, [draw], rng), epoch=0)
+    prepare = Preparation(config.model, replace(config.loss.intra_modality_mixup, probability=0.0), parts=1)
+    return lambda: step(prepare(video, points, labels, [draw], rng), epoch=0)
 
 
 def matrix_product(precision: str) -> Turn:

@@ -37,6 +37,7 @@ class EvaluationConfig:
 class Config:
     run: str  # folder of this run: checkpoints, metrics, predictions
     data: DataConfig
+    task: str = "isolated"  # see tasks/
     seed: int = 321
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -40,6 +40,10 @@ class Clip:
         return self.frames if self.end_frame is None else self.end_frame - (self.start_frame or 0)
 
 
+class NoClips(UserError):
+    """A split has none."""
+
+
 @dataclass(frozen=True)
 class Annotations:
     """All clips of a data set and its glosses in class order. left_out: clips of glosses outside the vocabulary."""
@@ -52,12 +56,12 @@ class Annotations:
         """The clips of one split, in file order.
 
         Raises:
-            UserError: there are none.
+            NoClips: there are none.
         """
         chosen = [clip for clip in self.clips if clip.split == split]
         if not chosen:
             found = sorted({clip.split for clip in self.clips})
-            raise UserError(
+            raise NoClips(
                 f"the {split} split has no clips; the annotations have: {', '.join(found) or 'none'}"
             )
         return chosen

@@ -6,14 +6,14 @@ What is random is decided by the request for a clip, not by the process that ser
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from dataset.annotations import Clip
+from dataset.batch import Request, SampleSet
 from dataset.config import DataConfig
 from dataset.frame_cache import FrameCache
 from dataset.keypoints import KeypointStore, open_keypoints
@@ -35,13 +35,6 @@ class ClipFormat:
     rgb: bool
     keypoint_indices: list[int] | None
     grid: int
-
-
-class Request(NamedTuple):
-    """One clip of one batch; `draw` is (seed, epoch, place in the epoch) of its random window, None in evaluation."""
-
-    clip: int
-    draw: tuple[int, int, int] | None
 
 
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -71,15 +64,15 @@ class Sample:
 
 
 @dataclass
-class Batch:
+class ClipBatch:
     """B clips with C crops each.
 
-    clips: index of each clip in its list. labels: int64 [B]. frames: uint8 [F, H, W, 3], every frame of all clips
+    samples: index of each clip in its list. labels: int64 [B]. frames: uint8 [F, H, W, 3], every frame of all clips
     once, or None. keypoints: float32 [F, J, 3], x and y in pixels of the grid, or None. windows: int64 [B * C, T], the
     frames that each crop is made of. problems: (clip, what was wrong).
     """
 
-    clips: list[int]
+    samples: list[int]
     labels: Tensor
     frames: Tensor | None
     keypoints: Tensor | None
@@ -98,17 +91,17 @@ class Batch:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
 
-    def pin_memory(self) -> "Batch":
+    def pin_memory(self) -> "ClipBatch":
         self.frames = None if self.frames is None else self.frames.pin_memory()
         self.keypoints = None if self.keypoints is None else self.keypoints.pin_memory()
         return self
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "ClipBatch":
         def move(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.to(device, non_blocking=True)
 
-        return Batch(
-            self.clips,
+        return ClipBatch(
+            self.samples,
             self.labels.to(device),
             move(self.frames),
             move(self.keypoints),
@@ -245,7 +238,7 @@ def _some(clips: list[Clip], total: int) -> str:
     return f"{len(clips)} of {total} clips ({names}{', ...' if len(clips) > 3 else ''})"
 
 
-class ClipDataset(Dataset[Batch]):
+class ClipDataset(SampleSet):
     """Batches of clips by request.
 
     Args:
@@ -266,7 +259,11 @@ class ClipDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, requests: list[Request]) -> Batch:
+    @property
+    def names(self) -> list[str]:
+        return [clip.name for clip in self.clips]
+
+    def __getitem__(self, requests: list[Request]) -> ClipBatch:
         return self.read(requests, np.empty(self.room(len(requests)), np.uint8))
 
     def room(self, clips: int) -> tuple[int, ...]:
@@ -274,7 +271,7 @@ class ClipDataset(Dataset[Batch]):
         size, format = self.reader.config.frame_size, self.reader.format
         return clips * len(self.crops or [None]) * format.frames * format.rgb, size, size, 3
 
-    def read(self, requests: list[Request], room: np.ndarray) -> Batch:
+    def read(self, requests: list[Request], room: np.ndarray) -> ClipBatch:
         """One clip after the other, crops of one clip following one another; the frames are a part of `room`."""
         samples: list[Sample] = []
         first = 0
@@ -283,15 +280,15 @@ class ClipDataset(Dataset[Batch]):
                 rng = (
                     None if request.draw is None else generator(request.draw[0], "window", *request.draw[1:])
                 )
-                sample = self.reader.read(self.clips[request.clip], self.crops, rng, room[first:])
+                sample = self.reader.read(self.clips[request.sample], self.crops, rng, room[first:])
                 sample.windows += first
                 first = int(sample.windows.max()) + 1
                 samples.append(sample)
         except UserError as error:
-            return Batch([], torch.empty(0), None, None, torch.empty(0), [], str(error))
-        clips = [request.clip for request in requests]
+            return ClipBatch([], torch.empty(0), None, None, torch.empty(0), [], str(error))
+        clips = [request.sample for request in requests]
         points = [sample.keypoints for sample in samples if sample.keypoints is not None]
-        return Batch(
+        return ClipBatch(
             clips,
             torch.tensor([self.labels[clip] for clip in clips]),
             torch.from_numpy(room[:first]) if self.reader.format.rgb else None,
@@ -299,31 +296,3 @@ class ClipDataset(Dataset[Batch]):
             torch.from_numpy(np.concatenate([sample.windows for sample in samples])),
             [(clip, x.problem) for clip, x in zip(clips, samples, strict=True) if x.problem is not None],
         )
-
-
-class DamageLog:
-    """Counts damaged clips, reports each once, and stops the run when they are too many."""
-
-    def __init__(self, clips: list[Clip], max_share: float):
-        self.clips, self.max_share = clips, max_share
-        self.damaged: set[int] = set()
-
-    def note(self, batch: Batch) -> list[str]:
-        """One line for each clip newly found damaged.
-
-        Raises:
-            UserError: more than the set share of all clips is damaged, or a clip could not be read at all.
-        """
-        if batch.error is not None:
-            raise UserError(batch.error)
-        lines = []
-        for clip, problem in batch.problems:
-            if clip not in self.damaged:
-                self.damaged.add(clip)
-                lines.append(f"damaged clip {self.clips[clip].name!r}: {problem}")
-        if len(self.damaged) > self.max_share * len(self.clips):
-            raise UserError(
-                f"{len(self.damaged)} of {len(self.clips)} clips are damaged, more than data.max_damaged_share "
-                f"{self.max_share:g} allows; the last: {lines[-1] if lines else ''}"
-            )
-        return lines

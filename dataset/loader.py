@@ -6,11 +6,13 @@ A seed and a position determine every batch, on any number of workers and proces
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from dataset.clips import Batch, ClipDataset, Request
+from dataset.batch import Batch, Request, SampleSet
+from dataset.clips import ClipBatch, ClipDataset
 from dataset.frame_pool import FramePool
 from utils.seeding import generator
 
@@ -18,13 +20,13 @@ from utils.seeding import generator
 class TrainingSchedule(Sampler[list[Request]]):
     """All batches of a training run, epoch after epoch, from any point on.
 
-    Each epoch goes through the clips in a new order; the last batch is filled up from the epoch's beginning. The
+    Each epoch goes through the samples in a new order; the last batch is filled up from the epoch's beginning. The
     global batch is cut into equal consecutive parts, one a process.
     """
 
     def __init__(
         self,
-        clips: int,
+        samples: int,
         batch_size: int,
         epochs: int,
         seed: int,
@@ -32,9 +34,9 @@ class TrainingSchedule(Sampler[list[Request]]):
         rank: int = 0,
         processes: int = 1,
     ):
-        self.clips, self.batch_size, self.epochs, self.seed = clips, batch_size, epochs, seed
+        self.samples, self.batch_size, self.epochs, self.seed = samples, batch_size, epochs, seed
         self.first_step, self.rank, self.processes = first_step, rank, processes
-        self.steps_per_epoch = -(-clips // batch_size)
+        self.steps_per_epoch = -(-samples // batch_size)
 
     def __len__(self) -> int:
         return self.epochs * self.steps_per_epoch - self.first_step
@@ -42,7 +44,7 @@ class TrainingSchedule(Sampler[list[Request]]):
     def __iter__(self) -> Iterator[list[Request]]:
         local = self.batch_size // self.processes
         for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
-            order = generator(self.seed, "order", epoch).permutation(self.clips)
+            order = generator(self.seed, "order", epoch).permutation(self.samples)
             filled = np.resize(order, self.steps_per_epoch * self.batch_size)
             skipped = max(0, self.first_step - epoch * self.steps_per_epoch)
             for step in range(skipped, self.steps_per_epoch):
@@ -50,13 +52,13 @@ class TrainingSchedule(Sampler[list[Request]]):
                 yield [Request(int(filled[p]), (self.seed, epoch, p)) for p in range(first, first + local)]
 
 
-class _HandedOver(Dataset[Batch]):
-    """The batches of a data set as loading processes hand them over: their frames through a pool."""
+class _HandedOver(Dataset[ClipBatch]):
+    """The batches of clips as loading processes hand them over: their frames through a pool."""
 
     def __init__(self, dataset: ClipDataset, workers: int, clips: int):
         self.dataset, self.pool = dataset, FramePool(workers, dataset.room(clips))
 
-    def __getitem__(self, requests: list[Request]) -> Batch:
+    def __getitem__(self, requests: list[Request]) -> ClipBatch:
         worker = get_worker_info()
         assert worker is not None
         piece = self.pool.take(worker.id)
@@ -71,12 +73,15 @@ class _HandedOver(Dataset[Batch]):
 
 
 def _loader(
-    dataset: ClipDataset, batches: Iterable[list[Request]], clips: int, workers: int, pin: bool
+    dataset: SampleSet, batches: Iterable[list[Request]], size: int, workers: int, pin: bool
 ) -> DataLoader[Batch]:
-    """clips: of a batch, at most."""
+    """size: samples of a batch, at most."""
     forked = workers > 0 and sys.platform == "linux"
+    read: Dataset[Any] = dataset
+    if forked and isinstance(dataset, ClipDataset) and dataset.reader.format.rgb:
+        read = _HandedOver(dataset, workers, size)
     return DataLoader(
-        _HandedOver(dataset, workers, clips) if forked and dataset.reader.format.rgb else dataset,
+        read,
         sampler=batches,
         batch_size=None,  # a request is one for a whole batch
         num_workers=workers,
@@ -93,16 +98,16 @@ def _ignore_interrupt(worker: int) -> None:
 
 
 def training_loader(
-    dataset: ClipDataset, schedule: TrainingSchedule, workers: int, pin: bool
+    dataset: SampleSet, schedule: TrainingSchedule, workers: int, pin: bool
 ) -> DataLoader[Batch]:
     """Batches of the whole run; its workers live as long as it is iterated."""
     return _loader(dataset, schedule, schedule.batch_size // schedule.processes, workers, pin)
 
 
 def evaluation_loader(
-    dataset: ClipDataset, batch_size: int, workers: int, pin: bool, rank: int = 0, processes: int = 1
+    dataset: SampleSet, batch_size: int, workers: int, pin: bool, rank: int = 0, processes: int = 1
 ) -> DataLoader[Batch]:
-    """Every clip once, in batches whose make-up does not depend on the number of processes that share them."""
+    """Every sample once, in batches whose make-up does not depend on the number of processes that share them."""
     batches = [
         [Request(i, None) for i in range(start, min(start + batch_size, len(dataset)))]
         for start in range(0, len(dataset), batch_size)

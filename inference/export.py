@@ -135,7 +135,7 @@ def check_onnx(path: Path, model: "TrainedModel", config: Config) -> dict[str, A
 
     from dataset.keypoints import keypoint_indices
     from modeling.config import RuntimeConfig
-    from modeling.engine import Predictor
+    from modeling.recognition import Predictor
     from modeling.recognizer import reported_prediction
     from utils.progress import progress_bar
 

@@ -25,11 +25,11 @@ from dataset.clips import ClipReader, Sample
 from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
 from dataset.video import FileSource, VideoFrames, video_facts
-from inference.evaluation import EVAL_SETTINGS
+from inference.accuracy import EVAL_SETTINGS
 from inference.timeline import Segment, find_segments, moving_frames
 from inference.trained_model import TrainedModel, load_model
-from modeling.engine import Predictor
 from modeling.pose.estimator import Estimator, estimate_clip
+from modeling.recognition import Predictor
 from modeling.recognizer import reported_prediction
 from report.network_view import NetworkView, network_view
 from utils.distributed import choose_device
@@ -330,7 +330,7 @@ class SignRecognizer:
     def _predict(
         self, frames: np.ndarray | None, keypoints: np.ndarray | None, windows: np.ndarray, crops: int
     ) -> np.ndarray:
-        """float32 [clips, crops, glosses], as `modeling.engine.Predictor` of the reported prediction."""
+        """float32 [clips, crops, glosses], as `modeling.recognition.Predictor` of the reported prediction."""
 
         def on_device(array: np.ndarray | None) -> Tensor | None:
             return None if array is None else torch.from_numpy(array).to(self.device)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from utils.config import ConfigError
+from utils.errors import UserError
 
 Modality = Literal["rgb", "keypoint"]
 
@@ -203,6 +204,18 @@ class TrainingConfig:
             raise ConfigError("weight_decay", "must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("betas", "must be at least 0 and below 1")
+
+    def refuse_uneven_batches(self, processes: int) -> None:
+        """Raise a `UserError` if a batch does not divide over so many processes, or there into its parts."""
+        local, rest = divmod(self.batch_size, processes)
+        if rest:
+            raise UserError(
+                f"training.batch_size: {self.batch_size} clips do not divide over {processes} processes"
+            )
+        if local % self.accumulate:
+            raise UserError(
+                f"training.accumulate: the {local} clips of a process do not divide into {self.accumulate} parts"
+            )
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ from modeling.optimizer import build_optimizer, learning_rate
 from modeling.recognizer import Output, Recognizer, predictions
 from modeling.weights import from_published, load_matching, published_head, published_name
 from modeling.windows import Windows
-from utils.metrics import accuracy
+from utils.metrics import accuracy, true_ranks
 
 GOLDEN = Path(__file__).parent / "golden" / "open"
 
@@ -720,8 +720,8 @@ def _metrics(golden: GoldenSet, path: Path, out: Comparison) -> None:
     for i, name in enumerate(("ensemble_last", "ensemble_all")):
         crops = [torch.from_numpy(logits[crop][i]).double().softmax(dim=1) for crop in CROPS]
         one, three = (
-            accuracy(crops[1].numpy(), labels),
-            accuracy(torch.stack(crops).mean(dim=0).numpy(), labels),
+            accuracy(true_ranks(crops[1].numpy(), labels), labels),
+            accuracy(true_ranks(torch.stack(crops).mean(dim=0).numpy(), labels), labels),
         )
         for setting, ours, golden_values in (
             (

@@ -28,7 +28,7 @@ class TrainState:
 
     step: int = 0
     validated: int = 0
-    best_accuracy: float = -1.0
+    best_score: float | None = None
     best_epoch: int = -1
     seconds: float = 0.0
     waited: float = 0.0
@@ -45,12 +45,12 @@ class TrainState:
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def finish_epoch(self, accuracy: float | None) -> bool:
-        """Note the validation accuracy of an epoch; whether it is the best so far (always, without validation)."""
-        best = accuracy is None or accuracy > self.best_accuracy
+    def finish_epoch(self, score: float | None, higher_is_better: bool = True) -> bool:
+        """Note the validation score of an epoch; whether it is the best so far (always, without validation)."""
+        earlier = self.best_score
+        best = score is None or earlier is None or (score > earlier if higher_is_better else score < earlier)
         if best:
-            self.best_epoch = self.validated
-            self.best_accuracy = -1.0 if accuracy is None else accuracy
+            self.best_epoch, self.best_score = self.validated, score
         self.validated += 1
         self.seconds, self.waited, self.clips, self.steps, self.sums = 0.0, 0.0, 0, 0, {}
         return best
@@ -59,7 +59,16 @@ class TrainState:
         return {**vars(self), "sums": dict(self.sums)}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        vars(self).update(values)
+        vars(self).update(_with_score(values))
+
+
+def _with_score(values: dict[str, Any]) -> dict[str, Any]:
+    """States of before 2026-11-25 call the score an accuracy, which was -1 without validation."""
+    values = dict(values)
+    if "best_accuracy" in values:
+        accuracy = values.pop("best_accuracy")
+        values["best_score"] = None if accuracy < 0 else accuracy
+    return values
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

@@ -46,6 +46,12 @@ class Processes:
             value /= self.count
         return value
 
+    def agree(self, figures: dict[str, Tensor], stop: bool) -> tuple[dict[str, float], bool]:
+        """The means of some scalars over all processes, and whether any was asked to stop, in one reduction."""
+        values = [*figures.values(), torch.tensor(float(stop), device=self.device)]
+        *means, stopping = self.mean(torch.stack(values)).tolist()
+        return dict(zip(figures, means, strict=True)), stopping > 0
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         if self.count == 1:

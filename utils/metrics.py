@@ -26,9 +26,8 @@ def true_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.argmax(order == labels[:, None], axis=1)
 
 
-def accuracy(scores: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Top-1, 5 and 10 of scores float [clips, classes] against labels int [clips]."""
-    ranks = true_ranks(scores, labels)
+def accuracy(ranks: np.ndarray, labels: np.ndarray) -> Accuracy:
+    """Top-1, 5 and 10 from the `true_ranks` of clips, int [clips], and their labels, int [clips]."""
     classes = np.unique(labels)
     per_instance, per_class = {}, {}
     for k in TOP_K:

@@ -1,23 +1,29 @@
-"""What a run tells: the progress line, metrics.jsonl and TensorBoard; and how it is asked to stop."""
+"""What a run tells: the progress line and metrics.jsonl; and how it is asked to stop."""
 
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from tqdm import tqdm
 
 from utils.files import replacing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a progress bar does not need it
-    from report.tensorboard import Board
     from utils.checkpoint import TrainState
-    from utils.metrics import Accuracy
+
+
+class ScalarBoard(Protocol):
+    """Shows figures over the steps of a run."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
+
+    def flush(self) -> None: ...
 
 
 class StopSignal:
@@ -71,20 +77,24 @@ class RunLog:
 
     metrics.jsonl has {"kind": "step", "step", "loss"} for every optimiser step (1 = the first) and
     {"kind": "epoch", ...} with mean losses, learning rate, clips per second, share of time spent waiting for data
-    and the validation accuracy. board: TensorBoard's files, None on other processes.
+    and what the validation found.
     """
 
     def __init__(self, folder: Path, is_main: bool):
         self.folder, self.is_main = folder, is_main
         self._metrics: TextIO | None = None
-        self.board: Board | None = None
+        self._board: ScalarBoard | None = None
 
     def print(self, line: str) -> None:
         if self.is_main:
             tqdm.write(line, file=sys.stderr)
 
-    def start_at(self, state: "TrainState") -> None:
-        """Open the files; lines written after the position that the run continues from are dropped."""
+    def start_at(self, state: "TrainState", board: ScalarBoard | None = None) -> None:
+        """Open the file; lines written after the position that the run continues from are dropped.
+
+        Args:
+            board: gets the figures, too.
+        """
         if not self.is_main:
             return
         path = self.folder / "metrics.jsonl"
@@ -98,10 +108,7 @@ class RunLog:
             ]
         with replacing(path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        self._metrics = path.open("a")
-        from report.tensorboard import Board  # needed by training alone
-
-        self.board = Board(self.folder, continue_after=state.step)
+        self._metrics, self._board = path.open("a"), board
 
     def progress(self, total: int, done: int) -> "tqdm[Any]":
         return progress_bar(total, done, "step", self.is_main)
@@ -113,13 +120,13 @@ class RunLog:
         progress: "tqdm[Any]",
         scalars: dict[str, float] | None = None,
     ) -> None:
-        """Note one optimiser step, after `state` took it in; `scalars`: more for TensorBoard, by name."""
+        """Note one optimiser step, after `state` took it in; `scalars`: more for the board, by name."""
         self._write({"kind": "step", "step": state.step, "loss": losses["total"]})
-        if self.board is not None:
+        if self._board is not None:
             shown = {f"loss/{name}": value for name, value in losses.items()} | (scalars or {})
             shown["speed/clips_per_second"] = state.clips / state.seconds
             shown["speed/data_wait"] = state.waited / state.seconds
-            self.board.scalars(shown, state.step)
+            self._board.scalars(shown, state.step)
         progress.set_postfix_str(
             f"epoch {state.validated}, loss {losses['total']:.3f}, {state.clips / state.seconds:.1f} clips/s, "
             f"{state.waited / state.seconds:.0%} waiting for data",
@@ -127,8 +134,10 @@ class RunLog:
         )
         progress.update()
 
-    def epoch(self, state: "TrainState", learning_rate: float, accuracy: "Accuracy | None") -> None:
-        """Note a complete epoch, before `state` closes it."""
+    def epoch(
+        self, state: "TrainState", learning_rate: float, validation: dict[str, Any] | None, summary: str
+    ) -> None:
+        """Note a complete epoch, before `state` closes it; `validation`: what it found, and that in words."""
         losses = {name: total / state.steps for name, total in state.sums.items()}
         entry: dict[str, Any] = {
             "kind": "epoch",
@@ -139,18 +148,14 @@ class RunLog:
             "clips_per_second": state.clips / state.seconds,
             "data_wait": state.waited / state.seconds,
         }
-        if accuracy is not None:
-            entry["validation"] = {"per_instance": accuracy.per_instance, "per_class": accuracy.per_class}
-        self._write(entry)
         line = f"epoch {state.validated}: loss {losses['total']:.4f}"
-        if accuracy is not None:
-            top = accuracy.per_instance
-            line += (
-                f", validation top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {accuracy.per_class[1]:.4f})"
-            )
+        if validation is not None:
+            entry["validation"] = validation
+            line += f", validation {summary}"
+        self._write(entry)
         self.print(line)
-        if self.board is not None:
-            self.board.flush()
+        if self._board is not None:
+            self._board.flush()
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._metrics is not None:

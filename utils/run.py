@@ -26,15 +26,13 @@ class Run:
 
     Args:
         folder: of the run; made if needed, never emptied.
-        config: resolved, as plain values.
-        vocabulary: glosses in class order.
-        schema: dataclass of the configuration; a run that was started before a key existed has its default.
+        config: a dataclass, of which it keeps plain values.
+        vocabulary: what the network's classes mean, in their order.
     """
 
-    def __init__(
-        self, folder: Path, config: dict[str, Any], vocabulary: list[str], schema: type | None = None
-    ):
-        self.folder, self.config, self.vocabulary, self.schema = folder, config, vocabulary, schema
+    def __init__(self, folder: Path, config: Any, vocabulary: list[str]):
+        self.folder, self.schema, self.vocabulary = folder, type(config), vocabulary
+        self.config = to_dict(config)
         self.state = TrainState()
 
     @property
@@ -75,10 +73,9 @@ class Run:
             raise UserError(
                 f"{self.folder}: holds a run with another vocabulary; give another folder as run=..."
             )
-        theirs = checkpoint["config"]
-        if self.schema is not None:
-            theirs = to_dict(from_dict(self.schema, theirs, str(self.folder)))
-        changed = _differences(_binding(theirs), _binding(self.config))
+        # Through the schema: keys that are newer than the run have their defaults.
+        kept = to_dict(from_dict(self.schema, checkpoint["config"], str(self.folder)))
+        changed = _differences(_binding(kept), _binding(self.config))
         if changed:
             listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
             raise UserError(
@@ -91,7 +88,7 @@ class Run:
         weights = model.state_dict()
         common = {"model": weights, "vocabulary": self.vocabulary, "config": self.config}
         if best:
-            content = {**common, "epoch": self.state.best_epoch, "accuracy": self.state.best_accuracy}
+            content = {**common, "epoch": self.state.best_epoch, "score": self.state.best_score}
             save_checkpoint(self.folder / "best.pt", content)
         last = {**common, "optimizer": optimizer.state_dict(), "state": self.state.state_dict()}
         save_checkpoint(self.folder / "last.pt", last)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dataset.annotations import Clip, read_annotations
-from dataset.clips import Batch, ClipDataset, ClipFormat, ClipReader, DamageLog, Request
+from dataset.batch import DamageLog, Request
+from dataset.clips import ClipBatch, ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
 from dataset.keypoints import write_keypoints
 from dataset.sampling import CROPS, evaluation_indices
@@ -40,7 +41,7 @@ def dataset(
     return ClipDataset(annotations.split(split), annotations.vocabulary, ClipReader(config, format), crops)  # type: ignore[arg-type]
 
 
-def whole(data: ClipDataset, *draw: int) -> Batch:
+def whole(data: ClipDataset, *draw: int) -> ClipBatch:
     """All clips in one batch; with the seed and epoch of random windows, or at the crops."""
     return data[[Request(i, (draw[0], draw[1], i) if draw else None) for i in range(len(data))]]
 
@@ -190,13 +191,13 @@ def test_damaged_video_is_a_problem_of_its_clip_in_the_batch(clip_set: Path, tmp
     assert [clip for clip, _ in batch.problems] == [3]
 
 
-def batch_with(*problems: tuple[int, str], error: str | None = None) -> Batch:
-    return Batch([], torch.empty(0), None, None, torch.empty(0), list(problems), error)
+def batch_with(*problems: tuple[int, str], error: str | None = None) -> ClipBatch:
+    return ClipBatch([], torch.empty(0), None, None, torch.empty(0), list(problems), error)
 
 
 def test_damage_log_reports_each_clip_once_and_stops_past_the_share() -> None:
     clips = [Clip(f"c{i}", "x", "train", "") for i in range(10)]
-    damage = DamageLog(clips, 0.2)
+    damage = DamageLog([clip.name for clip in clips], 0.2)
     assert damage.note(batch_with()) == []
     assert damage.note(batch_with((3, "ends early"))) == ["damaged clip 'c3': ends early"]
     assert damage.note(batch_with((3, "ends early"), (4, "empty"))) == ["damaged clip 'c4': empty"]

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset.clips import Batch, ClipDataset, DamageLog
+from dataset.batch import DamageLog
+from dataset.clips import ClipBatch, ClipDataset
 from dataset.frame_pool import PIECES
 from dataset.keypoints import write_keypoints
 from dataset.loader import TrainingSchedule, evaluation_loader, training_loader
@@ -17,24 +18,24 @@ from tests.dataset.test_clips import POINTS, dataset
 from utils.errors import UserError
 
 
-def training_batches(data: ClipDataset, workers: int = 0, **schedule: Any) -> list[Batch]:
+def training_batches(data: ClipDataset, workers: int = 0, **schedule: Any) -> list[ClipBatch]:
     plan = {"batch_size": 4, "epochs": 2, "seed": 5, **schedule}
     loader = training_loader(data, TrainingSchedule(len(data), **plan), workers, pin=False)
     return list(loader)
 
 
-def assert_same(a: Batch, b: Batch) -> None:
-    assert a.clips == b.clips and torch.equal(a.labels, b.labels)
+def assert_same(a: ClipBatch, b: ClipBatch) -> None:
+    assert a.samples == b.samples and torch.equal(a.labels, b.labels)
     assert a.frames is not None and b.frames is not None and torch.equal(a.frames, b.frames)
     assert a.keypoints is not None and b.keypoints is not None and torch.equal(a.keypoints, b.keypoints)
 
 
 @pytest.fixture(scope="module")
-def reference(clip_set: Path) -> list[Batch]:
+def reference(clip_set: Path) -> list[ClipBatch]:
     return training_batches(dataset(clip_set, "train"))
 
 
-def test_a_training_batch_holds_frames_keypoints_and_labels_of_its_clips(reference: list[Batch]) -> None:
+def test_a_training_batch_holds_frames_keypoints_and_labels_of_its_clips(reference: list[ClipBatch]) -> None:
     assert len(reference) == 4  # two epochs of five clips in batches of four
     for batch in reference:
         frames, keypoints = batch.crops()
@@ -42,7 +43,7 @@ def test_a_training_batch_holds_frames_keypoints_and_labels_of_its_clips(referen
         assert frames.shape == (4, 8, SIDE, SIDE, 3) and frames.dtype == torch.uint8
         assert keypoints.shape == (4, 8, 3, 3) and keypoints.dtype == torch.float32
         assert batch.problems == [] and batch.error is None
-        for row, clip in enumerate(batch.clips):
+        for row, clip in enumerate(batch.samples):
             shown = [number_of(frame.numpy()) for frame in frames[row]]
             assert shown == list(range(shown[0], shown[0] + 8)) and shown[-1] < 9 + clip - 1
             # Frames and keypoints are of the same moments; the grid is twice the raw frame.
@@ -52,37 +53,37 @@ def test_a_training_batch_holds_frames_keypoints_and_labels_of_its_clips(referen
             assert int(batch.labels[row]) == [0, 2, 1, 0, 2][clip]  # cold, table, winter
 
 
-def test_batches_do_not_depend_on_the_number_of_workers(clip_set: Path, reference: list[Batch]) -> None:
+def test_batches_do_not_depend_on_the_number_of_workers(clip_set: Path, reference: list[ClipBatch]) -> None:
     for ours, theirs in zip(training_batches(dataset(clip_set, "train"), workers=2), reference, strict=True):
         assert_same(ours, theirs)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_batches_from_a_step_on_are_those_of_the_whole_run(
-    clip_set: Path, reference: list[Batch], step: int
+    clip_set: Path, reference: list[ClipBatch], step: int
 ) -> None:
     resumed = training_batches(dataset(clip_set, "train"), first_step=step)
     for ours, theirs in zip(resumed, reference[step:], strict=True):
         assert_same(ours, theirs)
 
 
-def test_parts_of_two_processes_make_the_batch_of_one(clip_set: Path, reference: list[Batch]) -> None:
+def test_parts_of_two_processes_make_the_batch_of_one(clip_set: Path, reference: list[ClipBatch]) -> None:
     data = dataset(clip_set, "train")
     parts = [training_batches(data, rank=rank, processes=2) for rank in (0, 1)]
     for first, second, whole in zip(*parts, reference, strict=True):
-        assert first.clips + second.clips == whole.clips
+        assert first.samples + second.samples == whole.samples
         for name in ("frames", "keypoints", "labels"):
             assert torch.equal(torch.cat([getattr(first, name), getattr(second, name)]), getattr(whole, name))
 
 
-def test_another_seed_gives_other_batches(clip_set: Path, reference: list[Batch]) -> None:
+def test_another_seed_gives_other_batches(clip_set: Path, reference: list[ClipBatch]) -> None:
     other = training_batches(dataset(clip_set, "train"), seed=6)
-    assert [b.clips for b in other] != [b.clips for b in reference]
+    assert [b.samples for b in other] != [b.samples for b in reference]
 
 
 def test_windows_are_drawn_anew_in_every_epoch(clip_set: Path) -> None:
     batches = training_batches(dataset(clip_set, "train"), epochs=12, batch_size=5)
-    keypoints = [(b.clips.index(4), b.crops()[1]) for b in batches]
+    keypoints = [(b.samples.index(4), b.crops()[1]) for b in batches]
     starts = {int(x[row, 0, 0, 0]) // 2 for row, x in keypoints if x is not None}
     assert starts == set(range(5))  # 13 frames: all windows of 8 but the last
 
@@ -100,7 +101,7 @@ def test_schedule_shows_every_clip_in_every_epoch_and_resumes_anywhere(
     assert len(whole) == epochs * per_epoch == len(TrainingSchedule(clips, size, epochs, seed))
     assert all(len(batch) == size for batch in whole)
     for epoch in range(epochs):
-        shown = [r.clip for batch in whole[epoch * per_epoch : (epoch + 1) * per_epoch] for r in batch]
+        shown = [r.sample for batch in whole[epoch * per_epoch : (epoch + 1) * per_epoch] for r in batch]
         assert sorted(shown[:clips]) == list(range(clips))
     draws = [r.draw for batch in whole for r in batch]
     assert len(set(draws)) == len(draws)
@@ -113,7 +114,7 @@ def test_schedule_shows_every_clip_in_every_epoch_and_resumes_anywhere(
 
 def test_orders_differ_between_epochs() -> None:
     first, second = (batch for batch in TrainingSchedule(30, 30, 2, 0))
-    assert [r.clip for r in first] != [r.clip for r in second] != list(range(30))
+    assert [r.sample for r in first] != [r.sample for r in second] != list(range(30))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -123,7 +124,7 @@ def test_evaluation_covers_every_clip_once_in_the_same_batches(
 ) -> None:
     data = dataset(clip_set, "train", crops=["central"])
     loaders = [evaluation_loader(data, 2, workers, False, rank, processes) for rank in range(processes)]
-    batches = [batch.clips for loader in loaders for batch in loader]
+    batches = [batch.samples for loader in loaders for batch in loader]
     assert sorted(batches) == [[0, 1], [2, 3], [4]]
 
 
@@ -137,7 +138,7 @@ def test_mistakes_found_while_reading_reach_the_main_process(
     data = dataset(clip_set, "train", keypoints=str(tmp_path / "k.safetensors"))
     batches = training_batches(data, workers, batch_size=5, epochs=1)
     with pytest.raises(UserError, match="keypoints of clip 'c2' have no frames"):
-        DamageLog(data.clips, 1.0).note(batches[0])
+        DamageLog(data.names, 1.0).note(batches[0])
 
 
 def test_batches_that_are_kept_stay_as_they_are(clip_set: Path) -> None:

@@ -24,10 +24,11 @@ from modeling.config import (
     RuntimeConfig,
     TrainingConfig,
 )
-from modeling.engine import TrainingStep, accelerate
+from modeling.engine import accelerate
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
+from modeling.recognition import Preparation, RecognitionStep
 from modeling.recognizer import Output, Recognizer
 from tests.end_to_end.conftest import Project
 from utils.distributed import Processes, distribute, start_processes, stop_processes
@@ -72,7 +73,7 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
     accelerate(model, RuntimeConfig())
     parallel = InDouble(distribute(model, processes))
     objective = Objective(LOSS, GLOSSES, embeddings)
-    step = TrainingStep(
+    step = RecognitionStep(
         model, parallel, objective, build_optimizer(model, TRAINING), TRAINING, RuntimeConfig()
     )
     local = CLIPS // processes.count
@@ -84,7 +85,7 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
             for clip in range(part.start, part.stop)
         ]
         rng = generator(0, "mixup", i)
-        batch = step.prepare(
+        batch = Preparation(MODEL, LOSS.intra_modality_mixup, parts=1)(
             frames[i, part], keypoints[i, part].float(), labels[i, part], draws, rng, processes.rank
         )
         losses = step(batch, i // 2)

@@ -10,7 +10,7 @@ import pytest
 from configs.build import clip_format
 from dataset.annotations import read_annotations
 from dataset.clips import ClipReader
-from inference.evaluation import EVAL_SETTINGS, Evaluator
+from inference.accuracy import AccuracyEvaluator
 from inference.sign_recognizer import SignRecognizer
 from inference.trained_model import load_model
 from modeling import load_recognizer
@@ -46,16 +46,15 @@ def test_every_clip_is_predicted_as_in_the_evaluation(run: Path, clip_set: Path,
     config, network = model.config, model.recognizer
     clips = read_annotations(config.data).clips
     reader = ClipReader(config.data, clip_format(network.config))
-    evaluator = Evaluator(config, clips, VOCABULARY, reader, EVAL_SETTINGS[setting], start_processes("cpu"))
-    results = evaluator.run(network)
-    assert results is not None
-    expected = results.averaged(results.reported_name)
+    evaluator = AccuracyEvaluator(config, clips, VOCABULARY, reader, [setting], start_processes("cpu"))
+    found = evaluator.run(network)
+    assert found is not None
+    results = found[setting]
     recognizer = load_recognizer(run)
     for row, clip in enumerate(clips):
         guesses = recognizer.predict(clip_set / "videos" / clip.video, top_k=3, eval_setting=setting)  # type: ignore[arg-type]
-        found = {guess.gloss: guess.probability for guess in guesses}
-        assert [found[gloss] for gloss in VOCABULARY] == pytest.approx(expected[row].tolist(), abs=1e-5)
-        assert sorted(found.values(), reverse=True) == list(found.values())
+        assert [guess.gloss for guess in guesses] == [VOCABULARY[i] for i in results.best[row]]
+        assert [guess.probability for guess in guesses] == pytest.approx(results.probabilities[row], abs=1e-5)
 
 
 def test_keypoints_are_estimated_where_there_are_none(run: Path, tmp_path: Path) -> None:

@@ -31,12 +31,12 @@ from configs.build import build_recognizer
 from configs.schema import Config
 from dataset.config import DataConfig
 from dataset.video import video_facts
+from inference import webdemo
 from inference.sign_recognizer import SignRecognizer
 from inference.trained_model import TrainedModel
 from inference.webdemo import Limits, WebDemo, check_video
 from modeling.config import ModelConfig
 from tests.fake_gen_pose import FakeEstimator
-from utils import webdemo
 from utils.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.*")

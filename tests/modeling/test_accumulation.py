@@ -13,15 +13,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from modeling.augment import Draw
 from modeling.config import IntraModalityMixupConfig, LossConfig, ModelConfig, RuntimeConfig, TrainingConfig
-from modeling.engine import TrainingStep
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
+from modeling.recognition import Preparation, RecognitionStep
 from modeling.recognizer import Recognizer
 
 MODEL = ModelConfig(
     modalities=["keypoint"], frames=[8], width=0.01, heatmap_size=32, heatmap_grid=32, heatmap_sigma=2.0
 )
 CLIPS, GLOSSES = 4, 3
+LOSS = LossConfig(intra_modality_mixup=IntraModalityMixupConfig(probability=1.0, group_size=2))
 
 
 def recognizer() -> Recognizer:
@@ -29,19 +30,19 @@ def recognizer() -> Recognizer:
     return Recognizer(MODEL, 5, GLOSSES, None, auxiliary=False)
 
 
-def training_step(model: Recognizer, accumulate: int, parallel: nn.Module | None = None) -> TrainingStep:
-    loss = LossConfig(intra_modality_mixup=IntraModalityMixupConfig(probability=1.0, group_size=2))
+def training_step(model: Recognizer, accumulate: int, parallel: nn.Module | None = None) -> RecognitionStep:
     config = TrainingConfig(epochs=10, batch_size=CLIPS, accumulate=accumulate)
-    objective, optimizer = Objective(loss, GLOSSES, None), build_optimizer(model, config)
-    return TrainingStep(model, parallel or model, objective, optimizer, config, RuntimeConfig())
+    objective, optimizer = Objective(LOSS, GLOSSES, None), build_optimizer(model, config)
+    return RecognitionStep(model, parallel or model, objective, optimizer, config, RuntimeConfig())
 
 
-def train(step: TrainingStep, clips: slice = slice(CLIPS), part: int = 0) -> dict[str, Tensor]:
+def train(step: RecognitionStep, clips: slice = slice(CLIPS), part: int = 0) -> dict[str, Tensor]:
     keypoints = 32 * torch.rand(CLIPS, 8, 5, 3, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([0, 2, 1, 1])
     draws = [Draw(jitter) for jitter in range(CLIPS)]
     rng = np.random.default_rng(3)
-    return step(step.prepare(None, keypoints[clips], labels[clips], draws[clips], rng, part), 0)
+    prepare = Preparation(MODEL, LOSS.intra_modality_mixup, step.config.accumulate)
+    return step(prepare(None, keypoints[clips], labels[clips], draws[clips], rng, part), 0)
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from modeling.augment import Draw
 from modeling.config import LossConfig, ModelConfig, RuntimeConfig, TrainingConfig
 from modeling.encoders import ENCODERS
-from modeling.engine import Predictor, TrainingStep, accelerate
+from modeling.engine import accelerate
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
+from modeling.recognition import Predictor, Preparation, RecognitionStep
 from modeling.recognizer import Recognizer
 from utils.errors import UserError
 
@@ -59,11 +60,12 @@ def raw_clips() -> tuple[Tensor, Tensor]:
 
 
 def train(model: Recognizer, runtime: RuntimeConfig) -> dict[str, Tensor]:
-    config = TrainingConfig(batch_size=2)
+    config, loss = TrainingConfig(batch_size=2), LossConfig()
     accelerate(model, runtime)
     optimizer = build_optimizer(model, config)
-    step = TrainingStep(model, model, Objective(LossConfig(), 3, None), optimizer, config, runtime)
-    return step(step.prepare(*raw_clips(), torch.tensor([0, 2]), [Draw(4)], np.random.default_rng(0)), 0)
+    step = RecognitionStep(model, model, Objective(loss, 3, None), optimizer, config, runtime)
+    prepare = Preparation(MODEL, loss.intra_modality_mixup, parts=1)
+    return step(prepare(*raw_clips(), torch.tensor([0, 2]), [Draw(4)], np.random.default_rng(0)), 0)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -21,10 +21,11 @@ from modeling.config import (
     RuntimeConfig,
     TrainingConfig,
 )
-from modeling.engine import Predictor, TrainingStep, accelerate, gradient_norm, uses_fast
+from modeling.engine import accelerate, gradient_norm, uses_fast
 from modeling.heatmaps import Box, written_out
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
+from modeling.recognition import Predictor, Preparation, RecognitionStep
 from modeling.recognizer import Recognizer, predictions
 from utils.config import ConfigError
 
@@ -56,9 +57,10 @@ def train_once(
     objective = Objective(loss, 3, model.gloss_embeddings)
     runtime = runtime or RuntimeConfig()
     accelerate(model, runtime)
-    step = TrainingStep(model, model, objective, build_optimizer(model, config), config, runtime)
+    step = RecognitionStep(model, model, objective, build_optimizer(model, config), config, runtime)
     draw = draw_augmentation(AugmentConfig(), MODEL, 32, np.random.default_rng(0))
-    batch = step.prepare(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3))
+    prepare = Preparation(MODEL, loss.intra_modality_mixup, parts=1)
+    batch = prepare(*raw_batch(2), torch.tensor([0, 2]), [draw], np.random.default_rng(3))
     return step(batch, epoch)
 
 
@@ -206,12 +208,13 @@ def test_the_fast_pass_changes_no_number(mixup: float) -> None:
         assert ("fast pass for prediction" in predictor.replaced) == (fast != "off")
         training = TrainingConfig(batch_size=2)
         objective, optimizer = Objective(loss, 3, None), build_optimizer(other, training)
-        step = TrainingStep(other, other, objective, optimizer, training, runtime)
+        step = RecognitionStep(other, other, objective, optimizer, training, runtime)
         factored = {"keypoint16", "keypoint8", "rgb16", "rgb8"} if fast != "off" else set()
         assert predictor.arithmetic.factored == step.arithmetic.factored == factored
         found = predictor(frames.flatten(0, 1), keypoints.flatten(0, 1), windows)
         draws = [Draw(0, Box(1, 2, 28, 27), 32), Draw(5)]
-        batch = step.prepare(frames, keypoints, torch.tensor([0, 2]), draws, np.random.default_rng(3))
+        prepare = Preparation(other.config, loss.intra_modality_mixup, parts=1)
+        batch = prepare(frames, keypoints, torch.tensor([0, 2]), draws, np.random.default_rng(3))
         losses = step(batch, 0)
         gradients = {name: weight.grad for name, weight in other.named_parameters()}
         results[fast] = (found, losses, gradients)

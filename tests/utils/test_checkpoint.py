@@ -124,18 +124,31 @@ def test_a_saved_state_does_not_change_with_the_running_one() -> None:
     assert saved["step"] == 1 and saved["sums"] == {"total": 2.0}
 
 
-def test_the_best_epoch_is_the_first_of_the_highest_accuracy() -> None:
-    state = TrainState()
-    best = []
-    for accuracy in (0.2, 0.5, 0.5, 0.4, 0.6):
+@pytest.mark.parametrize(
+    ("higher_is_better", "best"),
+    [(True, [True, True, False, False, True]), (False, [True, False, False, False, False])],
+)
+def test_the_best_epoch_is_the_first_of_the_best_score(higher_is_better: bool, best: list[bool]) -> None:
+    state, found = TrainState(), []
+    for score in (0.2, 0.5, 0.5, 0.4, 0.6):
         state.finish_step({"total": 1.0}, 1.0, 0.5, 2)
-        best.append(state.finish_epoch(accuracy))
-    assert best == [True, True, False, False, True]
-    assert (state.best_epoch, state.best_accuracy, state.validated, state.step) == (4, 0.6, 5, 5)
+        found.append(state.finish_epoch(score, higher_is_better))
+    assert found == best
+    assert (state.best_epoch, state.best_score) == ((4, 0.6) if higher_is_better else (0, 0.2))
+    assert (state.validated, state.step) == (5, 5)
     assert (state.seconds, state.waited, state.clips, state.steps, state.sums) == (0.0, 0.0, 0, 0, {})
 
 
-def test_accuracy_zero_is_better_than_none_yet() -> None:
+@pytest.mark.parametrize(("accuracy", "score"), [(0.5, 0.5), (-1.0, None)])
+def test_a_state_that_knows_accuracies_only_is_understood(accuracy: float, score: float | None) -> None:
+    values = TrainState(step=3, best_epoch=1).state_dict()
+    del values["best_score"]
+    state = TrainState()
+    state.load_state_dict({**values, "best_accuracy": accuracy})
+    assert state == TrainState(step=3, best_epoch=1, best_score=score)
+
+
+def test_a_score_of_zero_is_better_than_none_yet() -> None:
     assert TrainState().finish_epoch(0.0)
 
 

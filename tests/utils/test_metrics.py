@@ -17,7 +17,8 @@ def test_hand_computed_example() -> None:
             [0.6, 0.1, 0.3],  # class 2, wrong
         ]
     )
-    found = accuracy(scores, np.array([0, 0, 0, 2]))
+    labels = np.array([0, 0, 0, 2])
+    found = accuracy(true_ranks(scores, labels), labels)
     assert found.per_instance[1] == pytest.approx(2 / 4)
     assert found.per_class[1] == pytest.approx((2 / 3 + 0) / 2)  # class 1 has no clip
     assert found.per_instance[5] == found.per_class[10] == 1.0
@@ -25,14 +26,14 @@ def test_hand_computed_example() -> None:
 
 def test_top_five_and_ten() -> None:
     scores = -np.arange(12.0)[None].repeat(12, axis=0)  # class c has rank c
-    found = accuracy(scores, np.arange(12))
+    found = accuracy(true_ranks(scores, np.arange(12)), np.arange(12))
     assert found.per_instance == pytest.approx({1: 1 / 12, 5: 5 / 12, 10: 10 / 12})
     assert found.per_class == pytest.approx({1: 1 / 12, 5: 5 / 12, 10: 10 / 12})
 
 
 def test_ties_count_once_in_class_order() -> None:
     """Equal scores must not make everything right: of twelve equal ones, one is first."""
-    found = accuracy(np.zeros((12, 12)), np.arange(12))
+    found = accuracy(true_ranks(np.zeros((12, 12)), np.arange(12)), np.arange(12))
     assert found.per_instance == pytest.approx({1: 1 / 12, 5: 5 / 12, 10: 10 / 12})
 
 
@@ -40,7 +41,7 @@ def test_ties_count_once_in_class_order() -> None:
 def test_against_counting(clips: int, classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.random((clips, classes)), rng.integers(0, classes, clips)
-    found = accuracy(scores, labels)
+    found = accuracy(true_ranks(scores, labels), labels)
     for k in (1, 5, 10):
         hits: dict[int, list[bool]] = {}
         for row, label in zip(scores, labels, strict=True):

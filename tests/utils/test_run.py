@@ -1,5 +1,6 @@
 """A run folder: continuing it, and refusing another run's."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import yaml
 from torch import nn
 
 from configs.schema import Config
+from modeling.config import RuntimeConfig
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.config import from_dict, to_dict
 from utils.errors import UserError
 from utils.run import Run
 
 
-def resolved(folder: Path, **changes: Any) -> dict[str, Any]:
-    """The plain values of a configuration, `changes` by key path with __ for the dot."""
+def resolved(folder: Path, **changes: Any) -> Config:
+    """A configuration, `changes` by key path with __ for the dot."""
     values: dict[str, Any] = {
         "run": str(folder),
         "data": {"index": "clips.csv", "videos": "v.zip", "keypoints": "k.pkl"},
@@ -29,7 +31,7 @@ def resolved(folder: Path, **changes: Any) -> dict[str, Any]:
             group = group[parent]
         assert last in group
         group[last] = value
-    return config
+    return from_dict(Config, config, "test")
 
 
 def saved_run(folder: Path) -> nn.Module:
@@ -46,18 +48,18 @@ def test_a_new_run_writes_its_resolved_configuration(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "a"
     config = resolved(folder)
     assert Run(folder, config, ["cold"]).open(is_main=True) is None
-    assert yaml.safe_load((folder / "config.yaml").read_text()) == config
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == to_dict(config)
 
 
 def test_a_run_from_before_a_key_existed_continues(tmp_path: Path) -> None:
     saved_run(tmp_path)
     older = load_checkpoint(tmp_path / "last.pt")
-    del older["config"]["model"]["encoder"], older["config"]["runtime"]["fast"]
+    del older["config"]["model"]["encoder"], older["config"]["task"]
     save_checkpoint(tmp_path / "last.pt", older)
-    assert Run(tmp_path, resolved(tmp_path), ["cold", "winter"], Config).open(is_main=True) is not None
+    assert Run(tmp_path, resolved(tmp_path), ["cold", "winter"]).open(is_main=True) is not None
     with pytest.raises(UserError, match=r"different: model\.encoder"):
         other = resolved(tmp_path, model__encoder="other")
-        Run(tmp_path, other, ["cold", "winter"], Config).open(is_main=True)
+        Run(tmp_path, other, ["cold", "winter"]).open(is_main=True)
 
 
 def test_other_processes_write_nothing(tmp_path: Path) -> None:
@@ -70,12 +72,12 @@ def test_the_same_run_continues_at_its_position(tmp_path: Path) -> None:
     run = Run(tmp_path, resolved(tmp_path), ["cold", "winter"])
     checkpoint = run.open(is_main=True)
     assert checkpoint is not None
-    assert (run.state.step, run.state.validated, run.state.best_accuracy) == (1, 1, 0.25)
+    assert (run.state.step, run.state.validated, run.state.best_score) == (1, 1, 0.25)
     assert torch.equal(checkpoint["model"]["weight"], model.state_dict()["weight"])
     assert "optimizer" in checkpoint
     best = load_checkpoint(tmp_path / "best.pt")
-    assert (best["epoch"], best["accuracy"], best["vocabulary"]) == (0, 0.25, ["cold", "winter"])
-    assert best["config"] == resolved(tmp_path) and "optimizer" not in best
+    assert (best["epoch"], best["score"], best["vocabulary"]) == (0, 0.25, ["cold", "winter"])
+    assert best["config"] == to_dict(resolved(tmp_path)) and "optimizer" not in best
 
 
 @pytest.mark.parametrize(
@@ -120,8 +122,8 @@ def test_a_complete_run_stays_as_it_is(tmp_path: Path) -> None:
     before = (tmp_path / "config.yaml").read_text()
     one_epoch = resolved(tmp_path, training__epochs=1)
     checkpoint = load_checkpoint(tmp_path / "last.pt")
-    torch.save({**checkpoint, "config": one_epoch}, tmp_path / "last.pt")
-    run = Run(tmp_path, {**one_epoch, "runtime": {"precision": "bf16"}}, ["cold", "winter"])
+    torch.save({**checkpoint, "config": to_dict(one_epoch)}, tmp_path / "last.pt")
+    run = Run(tmp_path, replace(one_epoch, runtime=RuntimeConfig(precision="bf16")), ["cold", "winter"])
     assert run.open(is_main=True) is not None and run.complete
     assert (tmp_path / "config.yaml").read_text() == before
 

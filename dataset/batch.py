@@ -1,0 +1,78 @@
+"""What data sets and their batches have in common, whatever a sample is."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol, Self
+
+import torch
+from torch.utils.data import Dataset
+
+from utils.errors import UserError
+
+
+class Request(NamedTuple):
+    """One sample of one batch; `draw` is (seed, epoch, place in the epoch) of what is random in it, None in
+    evaluation."""
+
+    sample: int
+    draw: tuple[int, int, int] | None
+
+
+class Batch(Protocol):
+    """Samples that are computed together.
+
+    samples: index of each in its data set. problems: (sample, what was wrong with it). error: why none could be read.
+    """
+
+    samples: list[int]
+    problems: list[tuple[int, str]]
+    error: str | None
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+class SampleSet(Dataset[Batch], ABC):
+    """The samples of a split, in their order, and batches of them by request."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Of the samples."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, requests: list[Request]) -> Batch: ...
+
+
+class DamageLog:
+    """Counts damaged samples, reports each once, and stops the run when they are too many.
+
+    Args:
+        names: of all samples, in their order.
+        max_share: of them may be damaged, in [0, 1].
+    """
+
+    def __init__(self, names: list[str], max_share: float):
+        self.names, self.max_share = names, max_share
+        self.damaged: set[int] = set()
+
+    def note(self, batch: Batch) -> list[str]:
+        """One line for each sample newly found damaged.
+
+        Raises:
+            UserError: more than the set share of all samples is damaged, or one could not be read at all.
+        """
+        if batch.error is not None:
+            raise UserError(batch.error)
+        lines = []
+        for sample, problem in batch.problems:
+            if sample not in self.damaged:
+                self.damaged.add(sample)
+                lines.append(f"damaged clip {self.names[sample]!r}: {problem}")
+        if len(self.damaged) > self.max_share * len(self.names):
+            raise UserError(
+                f"{len(self.damaged)} of {len(self.names)} clips are damaged, more than data.max_damaged_share "
+                f"{self.max_share:g} allows; the last: {lines[-1] if lines else ''}"
+            )
+        return lines
