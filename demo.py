@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config
-from report.analysis import evaluation_path
+from report.runs import evaluation_path
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.files import write_json

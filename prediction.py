@@ -21,10 +21,10 @@ from report.analysis import (
     Analysis,
     LookAlikes,
     add_look_alike_options,
-    evaluation_path,
     look_alike_definition,
     read_evaluation,
 )
+from report.runs import evaluation_path
 from utils.command_line import entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from dataset.glosses.embeddings import GlossSimilarity
+from report.runs import evaluation_path
 from utils.errors import UserError
 from utils.files import read_json
 from utils.metrics import TOP_K, bootstrap_intervals
@@ -34,7 +35,7 @@ SIMILAR, DISTINCT, LOOK_ALIKE, OTHER, ALL = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `inference.evaluation.write_results` wrote of one run, split and setting.
+    """What `inference.accuracy` wrote of one run, split and setting.
 
     accuracy: by head and ensemble, as in the file; `reported` is the one that counts. labels, predicted: gloss of each
     clip, and the likeliest by the reported prediction. ranks: int [clips], place of the true gloss.
@@ -53,11 +54,6 @@ class Evaluation:
         """The label of each clip as a number: int [clips]."""
         numbers = {gloss: i for i, gloss in enumerate(self.vocabulary)}
         return np.array([numbers[label] for label in self.labels])
-
-
-def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
-    """Where the evaluation of a run is kept."""
-    return Path(run) / "prediction" / f"{split}_{setting}.json"
 
 
 def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:

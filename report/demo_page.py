@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from report import sections
+from report import isolated_sections, sections
 from report.charts import Bars, accuracy_chart
 from report.page import Cell, Table, duration, figures, image, percent, write_page
 
@@ -70,9 +70,9 @@ def write_report(path: Path, report: Report) -> None:
     parts = [
         _opening(report),
         _stages(report),
-        sections.curves(epochs),
+        sections.curves(epochs, "top-1", lambda found: found["per_instance"]["1"]),
         _pairs(report),
-        sections.confusion_matrix("NLA-SLR with 3 crops", report.outcomes, report.glosses),
+        isolated_sections.confusion_matrix("NLA-SLR with 3 crops", report.outcomes, report.glosses),
         _clips(report),
         _closing(report),
     ]

@@ -1,57 +1,66 @@
 """What is on disk of the runs that a report compares."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 
-from report.analysis import Evaluation, read_evaluation
 from utils.config import flat
 from utils.errors import UserError
 from utils.progress import parse_metrics
 
+E = TypeVar("E")
+
 
 @dataclass(frozen=True)
-class RunRecord:
-    """title: for people, unique among the runs. config: resolved. epochs: entries of metrics.jsonl."""
+class RunRecord(Generic[E]):
+    """title: for people, unique among the runs. config: resolved. epochs: entries of metrics.jsonl. evaluation: as the
+    task reads it."""
 
     folder: Path
     title: str
     config: dict[str, Any]
     epochs: list[dict[str, Any]]
-    evaluation: Evaluation
+    evaluation: E
 
 
-def read_runs(folders: Sequence[Path], split: str, setting: str) -> list[RunRecord]:
-    """The runs in the given folders.
+def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
+    """Where the evaluation of a run is kept."""
+    return Path(run) / "prediction" / f"{split}_{setting}.json"
+
+
+def read_runs(folders: Sequence[Path], read: Callable[[Path], E]) -> list[RunRecord[E]]:
+    """The runs in the given folders; `read` gives the evaluation in one.
 
     Raises:
-        UserError: one is not a run, has no evaluation, or was evaluated on other clips than the first.
+        UserError: one is not a run, or `read` refuses it.
     """
     titles = [folder.resolve().name for folder in folders]
-    records: list[RunRecord] = []
-    for folder, title in zip(folders, titles, strict=True):
-        if not (folder / "config.yaml").is_file():
-            raise UserError(f"{folder}: not a run; expected a folder that training.py wrote")
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        evaluation = read_evaluation(folder, split, setting)
-        record = RunRecord(
+    return [
+        RunRecord(
             folder,
             title if titles.count(title) == 1 else str(folder),
-            config,
+            read_config(folder),
             read_epochs(folder),
-            evaluation,
+            read(folder),
         )
-        first = records[0].evaluation if records else evaluation
-        if (evaluation.names, evaluation.labels) != (first.names, first.labels):
-            raise UserError(
-                f"{evaluation.path}: of other clips than {first.path}; runs can be compared on one set only"
-            )
-        records.append(record)
-    return records
+        for folder, title in zip(folders, titles, strict=True)
+    ]
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The resolved configuration of a run, as plain values.
+
+    Raises:
+        UserError: the folder is not a run.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UserError(f"{run}: not a run; expected a folder that training.py wrote")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def read_epochs(run: Path) -> list[dict[str, Any]]:
@@ -61,7 +70,7 @@ def read_epochs(run: Path) -> list[dict[str, Any]]:
     return [entry for entry in parse_metrics(text) if entry["kind"] == "epoch"]
 
 
-def differences(records: Sequence[RunRecord]) -> dict[str, list[str]]:
+def differences(records: Sequence[RunRecord[Any]]) -> dict[str, list[str]]:
     """The keys in which the configurations differ (but for the folder of the run), and the value of each run."""
     settings = [
         {key: json.dumps(value, ensure_ascii=False).strip('"') for key, value in flat(record.config).items()}

@@ -1,0 +1,144 @@
+"""The report on runs of isolated recognition."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.build import gloss_similarity
+from configs.schema import Config
+from dataset.annotations import Split
+from dataset.glosses.embeddings import GlossSimilarity
+from report import isolated_sections, sections
+from report.analysis import (
+    ConfusedPair,
+    Evaluation,
+    LookAlikes,
+    add_look_alike_options,
+    confused_pairs,
+    look_alike_definition,
+    read_evaluation,
+)
+from report.network_view import view_clips
+from report.page import interval, percent
+from report.runs import RunRecord, read_runs
+from report.sections import Content, Example
+from utils.config import from_dict
+from utils.errors import UserError
+
+Record = RunRecord[Evaluation]
+PAIRS, PAIRS_SHOWN = 12, 4  # in the table, and with clips
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be asked of this report alone."""
+    parser.add_argument(
+        "--baseline", type=Path, help="run that says which signs look alike; default: the first"
+    )
+    add_look_alike_options(parser)
+
+
+def compare(folders: Sequence[Path], arguments: argparse.Namespace) -> Content:
+    """Accuracies with intervals, look-alike signs and confused pairs of the runs in some folders.
+
+    Raises:
+        UserError: one has no evaluation, or one of other clips than the first.
+    """
+    definition = look_alike_definition(arguments)
+    split, setting = arguments.split, arguments.eval_setting
+    runs = read_runs(folders, lambda folder: read_evaluation(folder, split, setting))
+    refuse_other_clips([run.evaluation for run in runs])
+    baseline = read_evaluation(
+        arguments.baseline or runs[0].folder, arguments.look_alikes_from or split, setting
+    )
+    similarity = read_similarity(runs)
+    look_alikes = LookAlikes.find(baseline, similarity, definition)
+    pairs = confused_pairs(runs[-1].evaluation, similarity)[:PAIRS]
+    examples = find_examples(runs[-1], split, pairs)
+    last = runs[-1].evaluation
+    outcomes = list(zip(last.labels, last.predicted, strict=True))
+    alike = sorted(look_alikes.groups, key=lambda gloss: look_alikes.groups[gloss])
+    glosses = [*alike, *(gloss for gloss in last.vocabulary if gloss not in look_alikes.groups)]
+    table = isolated_sections.accuracy_table(runs).markdown()
+    markdown = [
+        table,
+        "## Look-alike signs",
+        isolated_sections.look_alike_table(runs, look_alikes).markdown(),
+    ]
+    if pairs:
+        markdown += ["## Confused pairs", isolated_sections.confusion_table(runs, pairs).markdown()]
+    return Content(
+        runs,
+        lead(last),
+        [
+            isolated_sections.accuracies(runs),
+            sections.curves(
+                {run.title: run.epochs for run in runs if run.epochs},
+                "top-1",
+                lambda found: found["per_instance"]["1"],
+            ),
+            isolated_sections.look_alike_signs(runs, look_alikes),
+            isolated_sections.confused(runs, pairs, examples),
+            isolated_sections.confusion_matrix(runs[-1].title, outcomes, glosses),
+        ],
+        markdown,
+        table,
+    )
+
+
+def refuse_other_clips(evaluations: Sequence[Evaluation]) -> None:
+    first = evaluations[0]
+    for evaluation in evaluations:
+        if (evaluation.names, evaluation.labels) != (first.names, first.labels):
+            raise UserError(
+                f"{evaluation.path}: of other clips than {first.path}; runs can be compared on one set only"
+            )
+
+
+def lead(evaluation: Evaluation) -> str:
+    """The result in a sentence, HTML."""
+    accuracy = evaluation.accuracy[evaluation.reported]
+    low, high = accuracy["intervals"]["per_instance"]["1"]
+    return (
+        f"It names <b>{percent(accuracy['per_instance']['1'])}</b> of "
+        f"{len(evaluation.names)} clips right, of {len(evaluation.vocabulary)} glosses "
+        f"(95&nbsp;% interval {interval((low, high))})."
+    )
+
+
+def configuration(run: Record) -> Config:
+    return from_dict(Config, run.config, str(run.folder / "config.yaml"))
+
+
+def read_similarity(runs: Sequence[Record]) -> GlossSimilarity | None:
+    """By the word embeddings of the first run that has some."""
+    for run in runs:
+        found = gloss_similarity(configuration(run), run.evaluation.vocabulary)
+        if found is not None:
+            return found
+    return None
+
+
+def find_examples(
+    run: Record, split: Split, pairs: Sequence[ConfusedPair]
+) -> dict[tuple[str, str], list[Example]]:
+    """Of the first pairs a clip that was taken for the other sign, and one of that sign that was not."""
+    evaluation = run.evaluation
+    clips = list(zip(evaluation.names, evaluation.labels, evaluation.predicted, strict=True))
+    chosen: dict[tuple[str, str], list[tuple[str, str]]] = {}  # pair -> clip names with captions
+    for pair in pairs[:PAIRS_SHOWN]:
+        both = {pair.first, pair.second}
+        name, label, said = next(c for c in clips if c[1] != c[2] and {c[1], c[2]} == both)
+        chosen[pair.first, pair.second] = [(name, f"{label}, taken for {said} ({name})")]
+        for name, label, predicted in clips:
+            if label == predicted == said:
+                chosen[pair.first, pair.second].append((name, f"{said}, recognised ({name})"))
+                break
+    names = [name for shown in chosen.values() for name, _ in shown]
+    try:
+        views = dict(zip(names, view_clips(configuration(run), split, names), strict=True))
+    except UserError as error:
+        print(f"no pictures of clips: {error}")
+        return {}
+    return {
+        pair: [Example(caption, *views[name]) for name, caption in shown] for pair, shown in chosen.items()
+    }
