@@ -1,5 +1,5 @@
 # make demo   the whole method on rendered signers, from nothing to a report (CPU, about ten minutes)
-# make test   style, types and tests
+# make test   style, types, imports and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
@@ -17,6 +17,7 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not processes"
 	$(BIN)/pytest -m processes
 

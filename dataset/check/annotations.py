@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from configs.schema import Config
-from dataset.annotations import SPLITS, Annotations, Clip
+from dataset.annotations import SPLITS, Annotations, Clip, Split
 from dataset.check.findings import Finding
 
 
@@ -28,12 +27,12 @@ def describe(annotations: Annotations) -> list[str]:
     ]
 
 
-def check_annotations(annotations: Annotations, config: Config) -> list[Finding]:
+def check_annotations(annotations: Annotations, validation_split: Split | None) -> list[Finding]:
     """What is odd about splits, glosses and signers."""
     clips = annotations.clips
     findings = []
     there = {clip.split for clip in clips}
-    needed = {"train", config.evaluation.validation_split} - {None}
+    needed = {"train", validation_split} - {None}
     for split in SPLITS:
         if split not in there and split in needed:
             what = "nothing to train on"
