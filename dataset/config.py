@@ -60,7 +60,7 @@ class DataConfig:
             raise ConfigError("max_damaged_share", "must be between 0 and 1")
         try:
             self.clip_path.format(name="", video="", frame=0)
-        except (KeyError, ValueError, IndexError):
+        except (KeyError, ValueError, IndexError, AttributeError, TypeError):
             raise ConfigError(
                 "clip_path", "may hold {name}, {video} and {frame} (e.g. {frame:04d})"
             ) from None

@@ -1,13 +1,18 @@
 """Every experiment loads, and the defaults are the published constants (specification sections 2 to 9)."""
 
+import copy
 import dataclasses
+import functools
+import itertools
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.schema import Config
 from modeling.config import AugmentConfig, LossConfig, ModelConfig, TrainingConfig
-from utils.config import from_dict, load_config, to_dict
+from utils.config import flat, from_dict, load_config, to_dict
 from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -16,6 +21,22 @@ EXPERIMENTS = sorted(
     for p in FOLDER.rglob("*.yaml")
     if p.relative_to(FOLDER).parts[0] not in ("base", "data") and p.name != "base.yaml"
 )
+
+
+GARBAGE: list[Any] = [
+    None,
+    True,
+    -1,
+    0.5,
+    10**400,
+    math.nan,
+    "x\ny",
+    "{video.x}",
+    [],
+    [1, "x"],
+    {"file": 1},
+    {1: None},
+]
 
 
 def load(name: str, *overrides: str) -> Config:
@@ -180,6 +201,23 @@ def test_full_method_uses_language_and_both_mixups_from_two_stream_stages() -> N
 )
 def test_ablations_are_overrides_away(overrides: list[str]) -> None:
     assert load("nla_slr_wlasl_2000.yaml", *overrides).loss != load("nla_slr_wlasl_2000.yaml").loss
+
+
+def test_whatever_stands_at_a_key_is_taken_or_refused_in_one_line() -> None:
+    resolved = to_dict(load("nla_slr_wlasl_2000.yaml"))
+    refused = 0
+    for path, value in itertools.product(flat(resolved), GARBAGE):
+        values = copy.deepcopy(resolved)
+        *groups, key = path.split(".")
+        functools.reduce(dict.__getitem__, groups, values)[key] = value
+        try:
+            config = from_dict(Config, values, "here")
+        except UserError as error:
+            assert str(error).startswith(f"here: {groups[0] if groups else key}") and "\n" not in str(error)
+            refused += 1
+        else:
+            assert from_dict(Config, to_dict(config), "here") == config
+    assert refused > 500
 
 
 @pytest.mark.parametrize(

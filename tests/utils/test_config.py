@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.config import ConfigError, from_dict, load_config, to_dict, to_yaml
+from utils.config_files import parse_yaml
 from utils.errors import UserError
 
 
@@ -93,6 +94,16 @@ def test_on_and_off_as_people_write_them(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, "name: a\n", f"inner.switch={text}").inner.switch == text
 
 
+@pytest.mark.parametrize("text", ["on", "no", "2026-11-26", "runs/1e3", "e5", "1.2.3", "'1e3'", "'true'"])
+def test_words_and_dates_are_text(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, f"name: {text}\n").name == text.strip("'")
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE"])
+def test_true_as_people_write_it(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, "name: x", f"inner.flag={text}").inner.flag is True
+
+
 def test_null_clears_what_may_be_absent(tmp_path: Path) -> None:
     text = "name: x\nlimit: 3\nmaybe: {count: 1}"
     assert load(tmp_path, text, "limit=null", "maybe=null") == Outer("x")
@@ -105,17 +116,24 @@ def test_null_clears_what_may_be_absent(tmp_path: Path) -> None:
         ("zzz: 1", "zzz: unknown key; known here: name, inner, maybe, limit, names"),
         ("inner: {rate: fast}", "inner.rate: expected a number, found 'fast'"),
         ("inner: {rate: true}", "inner.rate: expected a number, found True"),
+        ("inner: {rate: '0.5'}", "inner.rate: expected a number, found '0.5'"),
         ("inner: {count: true}", "inner.count: expected a whole number, found True"),
         ("inner: {count: 2.0}", "inner.count: expected a whole number, found 2.0"),
         ("inner: {count: '2'}", "inner.count: expected a whole number, found '2'"),
         ("inner: {count: null}", "inner.count: expected a whole number, found nothing"),
         ("inner: {flag: 1}", "inner.flag: expected true or false, found 1"),
+        ("inner: {flag: yes}", "inner.flag: expected true or false, found 'yes'"),
+        ("inner: {1: x}", "inner.1: unknown key; known here: rate, count, kind, pair, flag, switch"),
         ("inner: {kind: blue}", "inner.kind: expected one of red, green, found 'blue'"),
         ("inner: {kind: [red]}", "inner.kind: expected one of red, green, found ['red']"),
+        ("inner: {pair: 1}", "inner.pair: expected a list of 2 values, found 1"),
         ("inner: {pair: [1]}", "inner.pair: expected a list of 2 values, found [1]"),
         ("inner: {pair: [1, 2, 3]}", "inner.pair: expected a list of 2 values, found [1, 2, 3]"),
         ("inner: {pair: [1, x]}", "inner.pair: expected a number, found 'x'"),
         ("inner: {count: -1}", "inner.count: must not be negative"),
+        ("maybe: {count: -1}", "maybe.count: must not be negative"),
+        ("maybe: {pair: [1, x]}", "maybe.pair: expected a number, found 'x'"),
+        ("nmae: y", "nmae: unknown key; did you mean 'name'?"),
         ("inner: 3", "inner: expected a group of keys, found 3"),
         ("inner:", "inner: expected a group of keys, found nothing"),
         ("names: a", "names: expected a list, found 'a'"),
@@ -180,7 +198,21 @@ def test_missing_key_and_missing_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["name: [x", "- a\n- b\n", "just text", "name: x\n\tinner: 3", "base: 3\nname: x"]
+    "text",
+    [
+        "name: [x",
+        "- a\n- b\n",
+        "just text",
+        "name: x\n\tinner: 3",
+        "base: 3\nname: x",
+        "name: &again [*again]",
+        "name: " + "[" * 1000,
+        "name: !!int x",
+        "name: !!bool x",
+        "name: !!timestamp x",
+        'name: "\\ud800"',
+    ],
+    ids=lambda text: text[:20],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, text: str) -> None:
     assert str(tmp_path / "c.yaml") in refusal(tmp_path, text)
@@ -216,14 +248,33 @@ configurations = st.builds(
 
 @given(configurations)
 def test_the_resolved_configuration_says_the_same(config: Outer) -> None:
-    values: dict[str, Any] = yaml.safe_load(to_yaml(config))
-    assert from_dict(Outer, values, "here") == config
+    for read in (parse_yaml, yaml.safe_load):
+        values: dict[str, Any] = read(to_yaml(config))
+        assert from_dict(Outer, values, "here") == config
     assert from_dict(Outer, to_dict(config), "here") == config
 
 
 def test_values_of_a_checkpoint_are_as_strict_as_a_file() -> None:
     with pytest.raises(UserError, match=r"last\.pt: inner\.rte: unknown key"):
         from_dict(Outer, {"name": "x", "inner": {"rte": 1}}, "last.pt")
+
+
+def test_what_no_file_can_say_is_refused_too() -> None:
+    with pytest.raises(UserError, match=r"^last\.pt: "):
+        from_dict(Outer, {"name": b"\xff"}, "last.pt")
+    with pytest.raises(UserError, match=r"^last\.pt: inner\.rate: expected a number"):
+        from_dict(Outer, {"name": "x", "inner": {"rate": object()}}, "last.pt")
+
+
+def test_a_defect_of_a_dataclass_keeps_its_traceback() -> None:
+    @dataclass(frozen=True)
+    class Broken:
+        def __post_init__(self) -> None:
+            int("no number")
+
+    with pytest.raises(ValueError, match="invalid literal") as error:
+        from_dict(Broken, {}, "here")
+    assert not isinstance(error.value, UserError)
 
 
 def test_a_section_in_a_file_of_its_own_replaces_what_is_beneath(tmp_path: Path) -> None:
