@@ -17,9 +17,8 @@ class PoseConfig:
     checkpoint: str | None = None
     # Weights of torchvision's fasterrcnn_resnet50_fpn to find the person with; null: the whole frame is the person.
     detector: str | None = None
-    flip_test: bool = (
-        True  # average with the mirrored picture, as the published keypoints; false is twice as fast
-    )
+    # Average with the mirrored picture, as the published keypoints; false is twice as fast.
+    flip_test: bool = True
     batch_size: int = 16  # hrnet: frames at a time
     precision: Literal["fp32", "bf16"] = "fp32"  # hrnet: of the network; decoding is always fp32
 
