@@ -27,9 +27,10 @@ parity: .venv/dev
 bench: .venv/core
 	$(BIN)/python -m benchmarks $(BENCH)
 
-.venv/core: requirements.txt
+.venv/core: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt requirements-webdemo.txt requirements-export.txt
