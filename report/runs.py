@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import yaml
-
 from utils.config import flat
+from utils.config_files import read_values
 from utils.errors import UserError
 from utils.progress import parse_metrics
 
@@ -60,7 +59,7 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run}: not a run; expected a folder that training.py wrote")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_values(path, [])[0]
 
 
 def read_epochs(run: Path) -> list[dict[str, Any]]:

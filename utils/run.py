@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from utils.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from utils.config import from_dict, to_dict
+from utils.config_files import yaml_text
 from utils.errors import UserError
 
 # What may change between two starts of one run: it does not change what is computed.
@@ -58,7 +58,7 @@ class Run:
             self._refuse_other_run(checkpoint)
             self.state.load_state_dict(checkpoint["state"])
         if is_main and not self.complete:
-            text = yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
+            text = yaml_text(self.config)
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / "config.yaml").write_text(text, encoding="utf-8")
