@@ -6,6 +6,7 @@ single process. gloo on CPU, nccl on CUDA.
 
 import ctypes
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -117,9 +118,10 @@ def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
 def stop_processes() -> None:
     """Leave the group; every process must come here."""
     if dist.is_initialized():
-        # gloo's thread frees the tensors of the last collective, for which it needs Python's lock; taking the group
-        # down at that moment would hold the lock and wait for the thread. A barrier has no tensors and comes after.
+        # gloo's threads free the tensors of the last collectives, for which they need Python's lock. Whoever drops the
+        # group, or a network that refers to it, holds the lock and waits for the threads: they must be done before.
         dist.barrier()
+        time.sleep(0.5)
         dist.destroy_process_group()
 
 
