@@ -17,14 +17,13 @@ from inference.evaluation import Evaluator
 from modeling.recognition import Predictor
 from modeling.recognizer import Recognizer, reported_prediction
 from report.analysis import confusion_counts
-from report.pictures import confusion_picture, on_white
+from report.pictures import MATRIX_GLOSSES, confusion_picture, on_white
 from utils.distributed import Processes
 from utils.files import write_json
 from utils.metrics import TOP_K, Accuracy, accuracy, bootstrap_intervals, true_ranks
 
 EVAL_SETTINGS: dict[str, list[Crop]] = {"origin": ["central"], "3x_pad": ["start", "central", "end"]}
 BEST_KEPT = 5  # glosses written of each clip
-GLOSSES_SHOWN = 48  # in a picture of confusions
 
 
 class Outcome(NamedTuple):
@@ -58,7 +57,7 @@ class AccuracyResults:
     def accuracy(self, name: str) -> Accuracy:
         return accuracy(self.ranks[name], self.labels)
 
-    @property
+    @cached_property
     def reported(self) -> Accuracy:
         return self.accuracy(self.reported_name)
 
@@ -102,7 +101,7 @@ class AccuracyResults:
         outcomes = [
             (self.vocabulary[i], self.vocabulary[j]) for i, j in zip(self.labels, predicted, strict=True)
         ]
-        matrix, shown = confusion_counts(outcomes, self.vocabulary, GLOSSES_SHOWN)
+        matrix, shown = confusion_counts(outcomes, self.vocabulary, MATRIX_GLOSSES)
         return {"confusions": on_white(confusion_picture(matrix, shown))} if shown else {}
 
     def table(self) -> str:
@@ -179,6 +178,8 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
         settings: evaluation settings.
     """
 
+    dataset: ClipDataset
+
     def __init__(
         self,
         config: Config,
@@ -193,11 +194,10 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
         self.places = {
             setting: [self.crops.index(crop) for crop in EVAL_SETTINGS[setting]] for setting in settings
         }
-        self.clips = ClipDataset(clips, vocabulary, reader, self.crops)
         self.vocabulary, self.runtime = vocabulary, config.runtime
         self.reported = reported_prediction(config.model)
         super().__init__(
-            self.clips,
+            ClipDataset(clips, vocabulary, reader, self.crops),
             config.evaluation.batch_size,
             config.data.workers,
             config.data.max_damaged_share,
@@ -226,8 +226,8 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
 
     def _results(self, outcomes: list[Outcome]) -> AccuracyResults:
         return AccuracyResults(
-            self.clips.names,
-            np.array(self.clips.labels),
+            self.dataset.names,
+            np.array(self.dataset.labels),
             self.vocabulary,
             {name: np.array([outcome.ranks[name] for outcome in outcomes]) for name in outcomes[0].ranks},
             np.stack([outcome.best for outcome in outcomes]),

@@ -125,21 +125,18 @@ class TrainingStep(ABC, Generic[Part]):
     """Forward, backward and optimiser for one batch; a task adds its losses.
 
     Args:
-        network: after `accelerate`.
-        parallel: the same network, possibly wrapped for several processes; its forward is what is called.
-        optimizer: over the network's parameters.
+        parallel: the network after `accelerate`, possibly wrapped for several processes.
+        optimizer: over its parameters.
         config: of the schedule.
     """
 
     def __init__(
         self,
-        network: nn.Module,
         parallel: nn.Module,
         optimizer: torch.optim.Optimizer,
         config: TrainingConfig,
     ):
-        self.network, self.parallel = network, parallel
-        self.optimizer, self.config = optimizer, config
+        self.parallel, self.optimizer, self.config = parallel, optimizer, config
 
     @abstractmethod
     def losses(self, part: Part, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -149,8 +146,8 @@ class TrainingStep(ABC, Generic[Part]):
         """What changes from epoch to epoch: the learning rate, and what else a task has."""
         return {"learning_rate": learning_rate(self.config, epoch)}
 
-    def after_step(self, epoch: int) -> None:
-        """What a task does to the weights once the optimiser is through."""
+    def after_step(self, schedule: dict[str, float]) -> None:
+        """What a task does to the weights once the optimiser is through; `schedule`: that of the epoch."""
 
     def __call__(self, parts: Iterable[Part], epoch: int) -> dict[str, Tensor]:
         """Train on one batch; `epoch` is counted from 0.
@@ -165,7 +162,8 @@ class TrainingStep(ABC, Generic[Part]):
             Detached losses: `total` and the other figures of `losses`.
         """
         self.parallel.train()
-        rate = self.schedule(epoch)["learning_rate"]
+        schedule = self.schedule(epoch)
+        rate = schedule["learning_rate"]
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
@@ -177,7 +175,7 @@ class TrainingStep(ABC, Generic[Part]):
             del part  # the next one is prepared in its memory
         if rate > 0:
             self.optimizer.step()
-        self.after_step(epoch)
+        self.after_step(schedule)
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}
 
     def _learn(self, part: Part, epoch: int) -> dict[str, Tensor]:

@@ -80,7 +80,8 @@ class RecognitionStep(TrainingStep[Prepared]):
     """One step of isolated recognition.
 
     Args:
-        recognizer, parallel, optimizer, config: see `TrainingStep`.
+        recognizer: the network itself.
+        parallel, optimizer, config: see `TrainingStep`.
         objective: the loss.
         runtime: arithmetic and memory format.
     """
@@ -94,7 +95,7 @@ class RecognitionStep(TrainingStep[Prepared]):
         config: TrainingConfig,
         runtime: RuntimeConfig,
     ):
-        super().__init__(recognizer, parallel, optimizer, config)
+        super().__init__(parallel, optimizer, config)
         self.recognizer, self.objective = recognizer, objective
         self.arithmetic = Arithmetic(runtime, recognizer)
 
@@ -114,9 +115,8 @@ class RecognitionStep(TrainingStep[Prepared]):
                 values["integration_beta"] = integration_momentum(epoch, epochs, inter.momentum)
         return values
 
-    def after_step(self, epoch: int) -> None:
+    def after_step(self, schedule: dict[str, float]) -> None:
         """Integration of the auxiliary classifiers into the heads."""
-        schedule = self.schedule(epoch)
         if "integration_beta" in schedule:
             self.recognizer.integrate(schedule["integration_beta"])
 

@@ -8,12 +8,14 @@ confusions say which signs look alike, unless --baseline names another.
 """
 
 import argparse
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from configs.schema import Config
 from report import isolated, sections
 from report.page import write_page
-from report.runs import read_config
+from report.runs import RunRecord, read_runs
 from report.sections import Content
 from utils.errors import UserError, run_entry_point
 from utils.files import replacing
@@ -34,7 +36,8 @@ def main() -> int:
     for report in REPORTS.values():
         report.add_options(parser)
     arguments = parser.parse_args()
-    content = REPORTS[task_of(arguments.runs)].compare(arguments.runs, arguments)
+    runs = read_runs(arguments.runs)
+    content = REPORTS[task_of(runs)].compare(runs, arguments)
     folder = arguments.out or arguments.runs[-1]
     folder.mkdir(parents=True, exist_ok=True)
     titles = ", ".join(run.title for run in content.runs)
@@ -46,18 +49,20 @@ def main() -> int:
     return 0
 
 
-def task_of(runs: list[Path]) -> str:
+def task_of(runs: Sequence[RunRecord]) -> str:
     """The task that all the runs are of.
 
     Raises:
         UserError: they are of several, or of one that has no report.
     """
-    tasks = {read_config(run).get("task", "isolated"): run for run in runs}
+    tasks = {run.config.get("task", Config.task): run.folder for run in runs}
     if len(tasks) > 1:
         raise UserError(f"{', '.join(map(str, tasks.values()))}: of different tasks: {', '.join(tasks)}")
     (task,) = tasks
     if task not in REPORTS:
-        raise UserError(f"{runs[0]}: there is no report on the task {task!r}; known: {', '.join(REPORTS)}")
+        raise UserError(
+            f"{runs[0].folder}: there is no report on the task {task!r}; known: {', '.join(REPORTS)}"
+        )
     return task
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dataset.glosses.embeddings import GlossSimilarity
-from report.runs import evaluation_path
+from report.runs import RunRecord, config_path, evaluation_path
 from utils.errors import UserError
 from utils.files import read_json
 from utils.metrics import TOP_K, bootstrap_intervals
@@ -56,6 +56,13 @@ class Evaluation:
         return np.array([numbers[label] for label in self.labels])
 
 
+@dataclass(frozen=True)
+class EvaluatedRun(RunRecord):
+    """A run with its evaluation."""
+
+    evaluation: Evaluation
+
+
 def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
     """The evaluation of a run folder.
 
@@ -66,9 +73,8 @@ def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
     command = (
         f"python prediction.py --config {Path(run) / 'config.yaml'} --split {split} --eval_setting {setting}"
     )
-    if not path.is_file() and not (Path(run) / "config.yaml").is_file():
-        raise UserError(f"{run}: not a run; expected a folder that training.py wrote")
     if not path.is_file():
+        config_path(Path(run))
         raise UserError(f"{path}: no such evaluation; {command} makes it")
     content = read_json(path, dict)
     clips = content.get("clips")

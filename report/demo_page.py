@@ -70,7 +70,7 @@ def write_report(path: Path, report: Report) -> None:
     parts = [
         _opening(report),
         _stages(report),
-        sections.curves(epochs, "top-1", lambda found: found["per_instance"]["1"]),
+        isolated_sections.curves(epochs),
         _pairs(report),
         isolated_sections.confusion_matrix("NLA-SLR with 3 crops", report.outcomes, report.glosses),
         _clips(report),

@@ -8,9 +8,10 @@ from configs.build import gloss_similarity
 from configs.schema import Config
 from dataset.annotations import Split
 from dataset.glosses.embeddings import GlossSimilarity
-from report import isolated_sections, sections
+from report import isolated_sections
 from report.analysis import (
     ConfusedPair,
+    EvaluatedRun,
     Evaluation,
     LookAlikes,
     add_look_alike_options,
@@ -20,12 +21,11 @@ from report.analysis import (
 )
 from report.network_view import view_clips
 from report.page import interval, percent
-from report.runs import RunRecord, read_runs
+from report.runs import RunRecord
 from report.sections import Content, Example
 from utils.config import from_dict
 from utils.errors import UserError
 
-Record = RunRecord[Evaluation]
 PAIRS, PAIRS_SHOWN = 12, 4  # in the table, and with clips
 
 
@@ -37,15 +37,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_look_alike_options(parser)
 
 
-def compare(folders: Sequence[Path], arguments: argparse.Namespace) -> Content:
-    """Accuracies with intervals, look-alike signs and confused pairs of the runs in some folders.
+def compare(records: Sequence[RunRecord], arguments: argparse.Namespace) -> Content:
+    """Accuracies with intervals, look-alike signs and confused pairs of some runs.
 
     Raises:
         UserError: one has no evaluation, or one of other clips than the first.
     """
     definition = look_alike_definition(arguments)
     split, setting = arguments.split, arguments.eval_setting
-    runs = read_runs(folders, lambda folder: read_evaluation(folder, split, setting))
+    runs = [
+        EvaluatedRun(**vars(record), evaluation=read_evaluation(record.folder, split, setting))
+        for record in records
+    ]
     refuse_other_clips([run.evaluation for run in runs])
     baseline = read_evaluation(
         arguments.baseline or runs[0].folder, arguments.look_alikes_from or split, setting
@@ -71,11 +74,7 @@ def compare(folders: Sequence[Path], arguments: argparse.Namespace) -> Content:
         lead(last),
         [
             isolated_sections.accuracies(runs),
-            sections.curves(
-                {run.title: run.epochs for run in runs if run.epochs},
-                "top-1",
-                lambda found: found["per_instance"]["1"],
-            ),
+            isolated_sections.curves({run.title: run.epochs for run in runs if run.epochs}),
             isolated_sections.look_alike_signs(runs, look_alikes),
             isolated_sections.confused(runs, pairs, examples),
             isolated_sections.confusion_matrix(runs[-1].title, outcomes, glosses),
@@ -105,11 +104,11 @@ def lead(evaluation: Evaluation) -> str:
     )
 
 
-def configuration(run: Record) -> Config:
+def configuration(run: EvaluatedRun) -> Config:
     return from_dict(Config, run.config, str(run.folder / "config.yaml"))
 
 
-def read_similarity(runs: Sequence[Record]) -> GlossSimilarity | None:
+def read_similarity(runs: Sequence[EvaluatedRun]) -> GlossSimilarity | None:
     """By the word embeddings of the first run that has some."""
     for run in runs:
         found = gloss_similarity(configuration(run), run.evaluation.vocabulary)
@@ -119,7 +118,7 @@ def read_similarity(runs: Sequence[Record]) -> GlossSimilarity | None:
 
 
 def find_examples(
-    run: Record, split: Split, pairs: Sequence[ConfusedPair]
+    run: EvaluatedRun, split: Split, pairs: Sequence[ConfusedPair]
 ) -> dict[tuple[str, str], list[Example]]:
     """Of the first pairs a clip that was taken for the other sign, and one of that sign that was not."""
     evaluation = run.evaluation

@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
-from report.analysis import ConfusedPair, Evaluation, LookAlikes, confusion_counts, group_accuracies
+from report import sections
+from report.analysis import (
+    ConfusedPair,
+    EvaluatedRun,
+    Evaluation,
+    LookAlikes,
+    confusion_counts,
+    group_accuracies,
+)
 from report.charts import Bars, accuracy_chart
 from report.page import Cell, Table, image, interval, percent
-from report.pictures import confusion_picture, png
-from report.runs import RunRecord
+from report.pictures import MATRIX_GLOSSES, confusion_picture, png
 from report.sections import Example, strip
 from utils.metrics import bootstrap_intervals
 
-MATRIX_GLOSSES = 48  # most that fit into a confusion matrix which can be read
 
-
-def accuracy_table(runs: Sequence[RunRecord[Evaluation]]) -> Table:
+def accuracy_table(runs: Sequence[EvaluatedRun]) -> Table:
     """The reported accuracy of each run, and how its top-1 differs from that of the first, clip by clip."""
     rows = []
     first = runs[0].evaluation
@@ -36,7 +42,7 @@ def _difference(evaluation: Evaluation, first: Evaluation) -> Cell:
     return Cell(f"{100 * change.mean():+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}")
 
 
-def accuracies(runs: Sequence[RunRecord[Evaluation]]) -> str:
+def accuracies(runs: Sequence[EvaluatedRun]) -> str:
     """Accuracy of every run, and of the heads of each."""
     found = [run.evaluation.accuracy[run.evaluation.reported] for run in runs]
     chart = accuracy_chart(
@@ -65,7 +71,7 @@ def accuracies(runs: Sequence[RunRecord[Evaluation]]) -> str:
     )
 
 
-def _heads(run: RunRecord[Evaluation]) -> Table:
+def _heads(run: EvaluatedRun) -> Table:
     rows, names = [], list(run.evaluation.accuracy)
     for name in names:
         found = run.evaluation.accuracy[name]
@@ -75,7 +81,12 @@ def _heads(run: RunRecord[Evaluation]) -> Table:
     return Table(heads, rows, {names.index(run.evaluation.reported)})
 
 
-def look_alike_table(runs: Sequence[RunRecord[Evaluation]], look_alikes: LookAlikes) -> Table:
+def curves(epochs: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """Training loss and validation top-1 by epoch, from the entries of metrics.jsonl by title."""
+    return sections.curves(epochs, "top-1", lambda found: found["per_instance"]["1"])
+
+
+def look_alike_table(runs: Sequence[EvaluatedRun], look_alikes: LookAlikes) -> Table:
     """Top-1 of every run on look-alike signs, by how alike their meanings are, on the others, and on all."""
     rows, heads = [], ["Run"]
     for run in runs:
@@ -89,7 +100,7 @@ def look_alike_table(runs: Sequence[RunRecord[Evaluation]], look_alikes: LookAli
     return Table(heads, rows, {len(rows) - 1})
 
 
-def look_alike_signs(runs: Sequence[RunRecord[Evaluation]], look_alikes: LookAlikes) -> str:
+def look_alike_signs(runs: Sequence[EvaluatedRun], look_alikes: LookAlikes) -> str:
     """What became of signs that look alike."""
     definition = look_alikes.definition
     pairs = ", ".join(f"{gloss} ({group})" for gloss, group in sorted(look_alikes.groups.items()))
@@ -112,7 +123,7 @@ def look_alike_signs(runs: Sequence[RunRecord[Evaluation]], look_alikes: LookAli
     )
 
 
-def confusion_table(runs: Sequence[RunRecord[Evaluation]], pairs: Sequence[ConfusedPair]) -> Table:
+def confusion_table(runs: Sequence[EvaluatedRun], pairs: Sequence[ConfusedPair]) -> Table:
     """How many clips of each pair every run takes for the other."""
     rows = []
     for pair in pairs:
@@ -127,7 +138,7 @@ def confusion_table(runs: Sequence[RunRecord[Evaluation]], pairs: Sequence[Confu
 
 
 def confused(
-    runs: Sequence[RunRecord[Evaluation]],
+    runs: Sequence[EvaluatedRun],
     pairs: Sequence[ConfusedPair],
     examples: Mapping[tuple[str, str], list[Example]],
 ) -> str:

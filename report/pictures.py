@@ -13,6 +13,7 @@ FRAMES_SHOWN = 8
 FRAME_SIDE = 128  # pixels
 CAPTION_HEIGHT = 56  # pixels, to be read in TensorBoard's small pictures
 CELL = 44  # pixels, of a confusion matrix
+MATRIX_GLOSSES = 48  # most that fit into a confusion matrix which can be read
 GREY, RIGHT, WRONG = (128, 136, 147), (59, 111, 212), (208, 57, 63)
 
 

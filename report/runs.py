@@ -1,29 +1,25 @@
 """What is on disk of the runs that a report compares."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from utils.config import flat
 from utils.config_files import read_values
 from utils.errors import UserError
 from utils.progress import parse_metrics
 
-E = TypeVar("E")
-
 
 @dataclass(frozen=True)
-class RunRecord(Generic[E]):
-    """title: for people, unique among the runs. config: resolved. epochs: entries of metrics.jsonl. evaluation: as the
-    task reads it."""
+class RunRecord:
+    """title: for people, unique among the runs. config: resolved. epochs: entries of metrics.jsonl."""
 
     folder: Path
     title: str
     config: dict[str, Any]
     epochs: list[dict[str, Any]]
-    evaluation: E
 
 
 def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
@@ -31,27 +27,26 @@ def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
     return Path(run) / "prediction" / f"{split}_{setting}.json"
 
 
-def read_runs(folders: Sequence[Path], read: Callable[[Path], E]) -> list[RunRecord[E]]:
-    """The runs in the given folders; `read` gives the evaluation in one.
+def read_runs(folders: Sequence[Path]) -> list[RunRecord]:
+    """The runs in the given folders.
 
     Raises:
-        UserError: one is not a run, or `read` refuses it.
+        UserError: one is not a run.
     """
     titles = [folder.resolve().name for folder in folders]
     return [
         RunRecord(
             folder,
             title if titles.count(title) == 1 else str(folder),
-            read_config(folder),
+            read_values(config_path(folder), [])[0],
             read_epochs(folder),
-            read(folder),
         )
         for folder, title in zip(folders, titles, strict=True)
     ]
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, as plain values.
+def config_path(run: Path) -> Path:
+    """The file with the resolved configuration of a run.
 
     Raises:
         UserError: the folder is not a run.
@@ -59,7 +54,7 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run}: not a run; expected a folder that training.py wrote")
-    return read_values(path, [])[0]
+    return path
 
 
 def read_epochs(run: Path) -> list[dict[str, Any]]:
@@ -69,7 +64,7 @@ def read_epochs(run: Path) -> list[dict[str, Any]]:
     return [entry for entry in parse_metrics(text) if entry["kind"] == "epoch"]
 
 
-def differences(records: Sequence[RunRecord[Any]]) -> dict[str, list[str]]:
+def differences(records: Sequence[RunRecord]) -> dict[str, list[str]]:
     """The keys in which the configurations differ (but for the folder of the run), and the value of each run."""
     settings = [
         {key: json.dumps(value, ensure_ascii=False).strip('"') for key, value in flat(record.config).items()}

@@ -19,7 +19,7 @@ class Content:
     lead: the result in a sentence, HTML. sections: HTML. markdown: tables with their headings. summary: for a terminal.
     """
 
-    runs: Sequence[RunRecord[Any]]
+    runs: Sequence[RunRecord]
     lead: str
     sections: Sequence[str]
     markdown: Sequence[str]
@@ -73,13 +73,13 @@ def strip(example: Example) -> str:
     return f'<div class="scroll">{image(picture, f"Frames and heatmaps: {example.caption}", "jpeg")}</div>'
 
 
-def difference_table(runs: Sequence[RunRecord[Any]]) -> Table:
+def difference_table(runs: Sequence[RunRecord]) -> Table:
     """What the configurations differ in."""
     rows = [[key, *values] for key, values in differences(runs).items()]
     return Table(["Key", *(run.title for run in runs)], rows)
 
 
-def configurations(runs: Sequence[RunRecord[Any]]) -> str:
+def configurations(runs: Sequence[RunRecord]) -> str:
     """What the configurations differ in, as a section."""
     if len(runs) == 1:
         return ""

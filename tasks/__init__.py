@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _isolated(config: "Config", processes: "Processes") -> "Task":
-    # A function, and not the class, so that a wrong name is refused before torch is imported.
+    # Imported when it is chosen: what a task needs takes seconds to import.
     return import_module("tasks.isolated").IsolatedRecognition(config, processes)
 
 

@@ -47,10 +47,8 @@ def check_data(config: Config, processes: int) -> CheckReport:
     except UserError as error:
         finding = Finding("annotations that cannot be used", "annotations", str(error), "fatal")
         return CheckReport([], [], [finding], config.data.max_damaged_share)
-    facts, findings = (
-        describe(annotations),
-        check_annotations(annotations, config.evaluation.validation_split),
-    )
+    facts = describe(annotations)
+    findings = check_annotations(annotations, config.evaluation.validation_split)
     if config.loss.needs_language and config.data.word_embeddings is not None:
         findings += check_words(Path(config.data.word_embeddings), annotations.vocabulary)
     videos: dict[str, VideoFacts] = {}

@@ -10,7 +10,7 @@ import pytest
 from report import isolated
 from report.__main__ import main, task_of
 from report.page import Cell, Table
-from report.runs import differences, evaluation_path, read_epochs, read_runs
+from report.runs import differences, evaluation_path, read_runs
 from tests.inference.runs import make_run
 from tests.report.test_analysis import write_evaluation
 from utils.errors import UserError
@@ -105,7 +105,9 @@ def test_one_run_and_no_data_to_show_clips_from(
 def compare(runs: list[Path], split: str = "test") -> None:
     parser = argparse.ArgumentParser()
     isolated.add_options(parser)
-    isolated.compare(runs, parser.parse_args([], argparse.Namespace(split=split, eval_setting="origin")))
+    isolated.compare(
+        read_runs(runs), parser.parse_args([], argparse.Namespace(split=split, eval_setting="origin"))
+    )
 
 
 def test_runs_of_other_clips_and_what_is_no_run_are_refused(runs: list[Path], tmp_path: Path) -> None:
@@ -121,11 +123,11 @@ def test_runs_of_other_clips_and_what_is_no_run_are_refused(runs: list[Path], tm
 def test_runs_of_several_tasks_are_not_compared(runs: list[Path]) -> None:
     with (runs[1] / "config.yaml").open("a") as file:
         file.write("task: other\n")
-    assert task_of(runs[:1]) == "isolated"  # of a run from before there were tasks
+    assert task_of(read_runs(runs[:1])) == "isolated"  # of a run from before there were tasks
     with pytest.raises(UserError, match="of different tasks: isolated, other"):
-        task_of(runs)
+        task_of(read_runs(runs))
     with pytest.raises(UserError, match="no report on the task 'other'; known: isolated"):
-        task_of(runs[1:])
+        task_of(read_runs(runs[1:]))
 
 
 def test_runs_of_the_same_name_are_told_apart(runs: list[Path], tmp_path: Path) -> None:
@@ -134,12 +136,12 @@ def test_runs_of_the_same_name_are_told_apart(runs: list[Path], tmp_path: Path) 
     runs[0].rename(twin)
     twin_again = tmp_path / "first"
     runs[1].rename(twin_again)
-    titles = [record.title for record in read_runs([twin, twin_again], read_epochs)]
+    titles = [record.title for record in read_runs([twin, twin_again])]
     assert titles == [str(twin), str(twin_again)]
 
 
 def test_differences_leave_out_what_is_equal(runs: list[Path]) -> None:
-    found = differences(read_runs(runs, read_epochs))
+    found = differences(read_runs(runs))
     assert found == {"model.modalities": ['["rgb"]', '["rgb", "keypoint"]']}
 
 

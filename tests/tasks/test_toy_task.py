@@ -126,7 +126,7 @@ class LineFitting(Task):
     def training_step(
         self, network: nn.Module, parallel: nn.Module, optimizer: torch.optim.Optimizer
     ) -> LineStep:
-        return LineStep(network, parallel, optimizer, self.config.training)
+        return LineStep(parallel, optimizer, self.config.training)
 
     def parts(self, batch: Numbers, number: int) -> Iterator[Numbers]:
         pairs = zip(*(x.chunk(self.config.training.accumulate) for x in (batch.x, batch.y)), strict=True)
