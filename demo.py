@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from report.runs import evaluation_path
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
@@ -104,10 +104,10 @@ def run(
     return True
 
 
-def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Config:
+def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> IsolatedConfig:
     """The configuration of a stage, with everything it reads and writes moved to `out`."""
     path = CONFIGS / f"{name}.yaml"
-    config = load_config(Config, path)
+    config = load_config(IsolatedConfig, path)
 
     def moved(place: str | None) -> str:
         assert place is not None
@@ -126,7 +126,7 @@ def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> Confi
     }
     # JSON is YAML, so quoting it so keeps any character of a path.
     return load_config(
-        Config, path, [f"{key}={json.dumps(value)}" for key, value in places.items()] + overrides
+        IsolatedConfig, path, [f"{key}={json.dumps(value)}" for key, value in places.items()] + overrides
     )
 
 
@@ -157,7 +157,7 @@ class Stopwatch:
         write_json(self.path, self.seconds)
 
 
-def train_and_evaluate(config: Config) -> bool:
+def train_and_evaluate(config: IsolatedConfig) -> bool:
     """Train a stage and evaluate its best weights on the test split; False if interrupted.
 
     A stage that was trained and evaluated before is only checked to be of this configuration.
@@ -175,7 +175,7 @@ def train_and_evaluate(config: Config) -> bool:
     return True
 
 
-def evaluate(config: Config, watch: Stopwatch) -> None:
+def evaluate(config: IsolatedConfig, watch: Stopwatch) -> None:
     """Predict the test split and write the results under both evaluation settings, as prediction.py does."""
     from inference.trained_model import load_model
     from tasks import build_task
@@ -191,7 +191,7 @@ def evaluate(config: Config, watch: Stopwatch) -> None:
             print(f"test, {name.replace('_', ' ')}: top-1 {found[setting].score:.4f}")
 
 
-def recognise_file(config: Config, out: Path) -> dict[str, Any]:
+def recognise_file(config: IsolatedConfig, out: Path) -> dict[str, Any]:
     """Take the first test clip out of the zip and name its sign, as `prediction.py --video` does."""
     from dataset.annotations import read_annotations
     from inference.sign_recognizer import SignRecognizer
@@ -215,7 +215,7 @@ def recognise_file(config: Config, out: Path) -> dict[str, Any]:
 
 
 def summarise(
-    configs: dict[str, Config], watch: Stopwatch, seed: int, recognised: dict[str, Any]
+    configs: dict[str, IsolatedConfig], watch: Stopwatch, seed: int, recognised: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything measured, as plain values; shares are in [0, 1]."""
     import av
@@ -253,7 +253,7 @@ def summarise(
     }
 
 
-def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
+def summarise_stage(config: IsolatedConfig, test_clips: int) -> dict[str, Any]:
     from report.runs import read_epochs
 
     seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
@@ -279,7 +279,7 @@ def summarise_stage(config: Config, test_clips: int) -> dict[str, Any]:
     }
 
 
-def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) -> None:
+def write_page(configs: dict[str, IsolatedConfig], summary: dict[str, Any], path: Path) -> None:
     """Collect what the report shows, and write it."""
     from dataset.annotations import read_annotations
     from dataset.synthetic.signs import LOOK_ALIKES
@@ -319,7 +319,7 @@ def write_page(configs: dict[str, Config], summary: dict[str, Any], path: Path) 
     write_report(path, content)
 
 
-def clips_as_read(config: Config, predicted: list[dict[str, Any]]) -> "list[Clip]":
+def clips_as_read(config: IsolatedConfig, predicted: list[dict[str, Any]]) -> "list[Clip]":
     """The clips of some predictions as the network reads them."""
     from report.demo_page import Clip
     from report.network_view import view_clips

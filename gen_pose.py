@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.schema import Config, PoseOnly
+from configs.schema import Config, PoseOnly, load_experiment
 from utils.command_line import entry_point_parser
 from utils.config import load_config
 from utils.errors import UserError, run_entry_point
@@ -57,13 +57,13 @@ def main() -> int:
         if arguments.config is None:
             settings = load_config(PoseOnly, None, overrides)
         else:
-            settings = load_config(Config, arguments.config, overrides)
+            settings = load_experiment(arguments.config, overrides)
         return extract_video(settings, arguments.video, arguments.out, arguments.overlay)
     if arguments.overlay is not None:
         raise UserError("--overlay: is for one video; give --video")
     if arguments.config is None:
         raise UserError("--config or --video: give one of them; --help shows how")
-    config = load_config(Config, arguments.config, overrides)
+    config = load_experiment(arguments.config, overrides)
     store = store_path(config, arguments.out, arguments.format)
     return extract_data_set(config, store, arguments.split, arguments.format == "pickle")
 
@@ -121,7 +121,7 @@ def extract_data_set(config: Config, store: Path, split: "Split | None", pickle:
             problems |= {name: made.problems[name] for name in found if name in made.problems}
             print(f"{store}: {summarise_keypoints(made.read(name) for name in found)}")
             if pickle:
-                write_published_keypoints(store.with_suffix(".pkl"), made, config.data.keypoints_frame_size)
+                write_published_keypoints(store.with_suffix(".pkl"), made, config.data.keypoints_picture)
         for name, problem in sorted(problems.items()):
             print(f"  {name} {problem}{'; it has no keypoints' if name in lost else ''}")
     stop_processes()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from report.analysis import (
     Analysis,
     LookAlikes,
@@ -43,7 +43,7 @@ WHAT_IT_READS = 0  # --window without a length
 
 def main() -> int:
     arguments = parse()
-    config = load_config(Config, arguments.config, arguments.overrides)
+    config = load_config(IsolatedConfig, arguments.config, arguments.overrides)
     if arguments.video is not None:
         return recognise(config, arguments)
     if arguments.analyse:
@@ -128,7 +128,7 @@ def frames(text: str) -> int:
     return int(text)
 
 
-def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
+def evaluated_run(config: IsolatedConfig, checkpoint: Path | None) -> Path:
     """The folder that an evaluation belongs to: that of the run or export that was evaluated.
 
     For a file that lies in no run, such as a published one, it is the configuration's.
@@ -150,7 +150,7 @@ def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
     return run
 
 
-def evaluate(config: Config, arguments: argparse.Namespace) -> int:
+def evaluate(config: IsolatedConfig, arguments: argparse.Namespace) -> int:
     """Predict a split, print the results, write them."""
     from inference.trained_model import load_model
     from modeling.engine import encoder_precision
@@ -186,7 +186,7 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def check_baseline(config: Config, arguments: argparse.Namespace) -> None:
+def check_baseline(config: IsolatedConfig, arguments: argparse.Namespace) -> None:
     """Raise a `UserError` if an evaluation that the analysis compares with is missing: before hours of predicting."""
     run = evaluated_run(config, arguments.checkpoint)
     baseline = arguments.baseline or run
@@ -195,7 +195,7 @@ def check_baseline(config: Config, arguments: argparse.Namespace) -> None:
             read_evaluation(baseline, split, arguments.eval_setting)
 
 
-def analyse(config: Config, arguments: argparse.Namespace) -> None:
+def analyse(config: IsolatedConfig, arguments: argparse.Namespace) -> None:
     """Print which glosses are hard and which are taken for one another, and write it beside the evaluation."""
     from configs.build import gloss_similarity
 
@@ -217,7 +217,7 @@ def analyse(config: Config, arguments: argparse.Namespace) -> None:
     print(f"\nwritten to {path}")
 
 
-def recognise(config: Config, arguments: argparse.Namespace) -> int:
+def recognise(config: IsolatedConfig, arguments: argparse.Namespace) -> int:
     """Name the sign of one video, or the signs of a long one."""
     from dataset.video import VideoFrames, count_frames
     from inference.sign_recognizer import SignRecognizer

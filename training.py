@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import Config
+from configs.schema import Config, load_experiment
 from utils.command_line import entry_point_parser
-from utils.config import load_config, to_dict
+from utils.config import to_dict
 from utils.errors import UserError, run_entry_point
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main() -> int:
     parser = entry_point_parser(__doc__, "training.batch_size=4")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     arguments = parser.parse_intermixed_args()
-    return train(load_config(Config, arguments.config, arguments.overrides))
+    return train(load_experiment(arguments.config, arguments.overrides))
 
 
 def train(config: Config) -> int:

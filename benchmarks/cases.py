@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks import plain
 from configs.build import build_recognizer
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Clip
 from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
@@ -89,8 +89,8 @@ def inter_modality(ours: bool, batch: int) -> Turn:
     return step
 
 
-def _full_model(device: torch.device, channels_last: bool) -> tuple[Config, Recognizer, Objective]:
-    config = load_config(Config, CONFIG)
+def _full_model(device: torch.device, channels_last: bool) -> tuple[IsolatedConfig, Recognizer, Objective]:
+    config = load_config(IsolatedConfig, CONFIG)
     embeddings = _random(torch.device("cpu"), GLOSSES, EMBEDDING)
     recognizer = build_recognizer(config, GLOSSES, embeddings)
     memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
@@ -98,7 +98,7 @@ def _full_model(device: torch.device, channels_last: bool) -> tuple[Config, Reco
     return config, recognizer, Objective(config.loss, GLOSSES, embeddings).to(device)
 
 
-def _clips(device: torch.device, config: Config, batch: int, frames: int) -> tuple[Tensor, Tensor]:
+def _clips(device: torch.device, config: IsolatedConfig, batch: int, frames: int) -> tuple[Tensor, Tensor]:
     rng, size = np.random.default_rng(0), config.data.frame_size
     video = rng.integers(0, 256, (batch, frames, size, size, 3), dtype=np.uint8)
     points = rng.uniform(0, 256, (batch, frames, JOINTS, 3)).astype(np.float32)

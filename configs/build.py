@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.clips import ClipFormat
 from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
 from dataset.keypoints import keypoint_indices
@@ -33,7 +33,7 @@ def clip_format(model: ModelConfig) -> ClipFormat:
     return ClipFormat(model.frames[0], "rgb" in model.modalities, indices, model.heatmap_grid)
 
 
-def gloss_embeddings(config: Config, vocabulary: list[str]) -> Tensor | None:
+def gloss_embeddings(config: IsolatedConfig, vocabulary: list[str]) -> Tensor | None:
     """float32 [glosses, dimension] if the loss has language parts, else None."""
     if not config.loss.needs_language:
         return None
@@ -41,7 +41,7 @@ def gloss_embeddings(config: Config, vocabulary: list[str]) -> Tensor | None:
     return torch.from_numpy(embedding_matrix(Path(config.data.word_embeddings), vocabulary))
 
 
-def gloss_similarity(config: Config, vocabulary: list[str]) -> GlossSimilarity | None:
+def gloss_similarity(config: IsolatedConfig, vocabulary: list[str]) -> GlossSimilarity | None:
     """Similarity of meaning by the word embeddings of the configuration, None where there are none."""
     path = config.data.word_embeddings
     if path is None or not Path(path).is_file():
@@ -50,7 +50,7 @@ def gloss_similarity(config: Config, vocabulary: list[str]) -> GlossSimilarity |
 
 
 def build_recognizer(
-    config: Config, num_glosses: int, embeddings: Tensor | None, auxiliary: bool = True
+    config: IsolatedConfig, num_glosses: int, embeddings: Tensor | None, auxiliary: bool = True
 ) -> Recognizer:
     """The network at its random start, which depends on the seed alone.
 
@@ -67,7 +67,7 @@ def build_recognizer(
     return Recognizer(config.model, keypoints, num_glosses, embeddings, auxiliary)
 
 
-def load_initial_weights(model: Recognizer, config: Config) -> list[LoadReport]:
+def load_initial_weights(model: Recognizer, config: IsolatedConfig) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
@@ -79,7 +79,7 @@ def load_initial_weights(model: Recognizer, config: Config) -> list[LoadReport]:
         if not path.is_file():
             raise UserError(f"init.encoder: {path}: no such checkpoint; init.encoder=null starts at random")
         content = load_checkpoint(path)
-        weights = encoder_weights(content.get("model", content), model)
+        weights = encoder_weights(content.get("model", content), model, config.model.encoder)
         reports.append(load_matching(model, weights, str(path)))
     for number, stage in enumerate(config.init.stages):
         path = checkpoint_path(Path(stage))

@@ -2,7 +2,8 @@
 
     python -m configs.json_schema
 
-`schema.json` is for experiments, `data/schema.json` for files that hold a `data` section. No key is required, since a
+`schema.json` is for experiments in isolated recognition, `data/schema.json` for files that hold a `data` section of
+theirs; those of continuous recognition are called `continuous.json` and `sentences.json`. No key is required, since a
 file may leave any to its base or to the command line. What a key means is taken from the comment at its field.
 """
 
@@ -14,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config
-from dataset.config import DataConfig
+from configs.schema import Config, ContinuousConfig, IsolatedConfig
+from dataset.config import DataConfig, SentenceDataConfig
 from utils.config import validator
 from utils.config_files import BASE, FILE
 from utils.files import write_json
@@ -27,14 +28,26 @@ _FIELD = re.compile(r" {4}(?:(\w+): [^#]*)?(?:# (.*))?")  # a field, a comment, 
 
 def schemas() -> dict[Path, dict[str, Any]]:
     """Every schema, by the path of its file."""
-    experiment, data = _json_schema(Config), _json_schema(DataConfig)
-    for kind in typing.get_type_hints(Config).values():
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            section = experiment["$defs"][kind.__name__]
-            section["properties"][FILE] = _path("the file that holds this section, relative to this one")
-    for schema in (experiment, data):
-        schema["properties"][BASE] = _path("the file that this one stands on, relative to it")
-    return {FOLDER / "schema.json": experiment, FOLDER / "data" / "schema.json": data}
+    return {
+        FOLDER / "schema.json": _experiment(IsolatedConfig),
+        FOLDER / "continuous.json": _experiment(ContinuousConfig),
+        FOLDER / "data" / "schema.json": _with_base(_json_schema(DataConfig)),
+        FOLDER / "data" / "sentences.json": _with_base(_json_schema(SentenceDataConfig)),
+    }
+
+
+def _experiment(kind: type[Config]) -> dict[str, Any]:
+    schema = _json_schema(kind)
+    for section in typing.get_type_hints(kind).values():
+        if isinstance(section, type) and dataclasses.is_dataclass(section):
+            properties = schema["$defs"][section.__name__]["properties"]
+            properties[FILE] = _path("the file that holds this section, relative to this one")
+    return _with_base(schema)
+
+
+def _with_base(schema: dict[str, Any]) -> dict[str, Any]:
+    schema["properties"][BASE] = _path("the file that this one stands on, relative to it")
+    return schema
 
 
 def _path(description: str) -> dict[str, str]:
@@ -67,10 +80,11 @@ def _dataclasses_in(hint: Any) -> Iterator[type]:
 
 
 def _comments(kind: type) -> dict[str, str]:
-    """What the source says above or behind each field of a dataclass."""
+    """What the source says above or behind each field of a dataclass and of those it extends."""
     comments: dict[str, str] = {}
     said: list[str] = []
-    for line in inspect.getsource(kind).splitlines():
+    sources = [inspect.getsource(c) for c in reversed(kind.__mro__) if dataclasses.is_dataclass(c)]
+    for line in "\n".join(sources).splitlines():
         name, comment = found.groups() if (found := _FIELD.fullmatch(line)) else (None, None)
         said = [*said, comment] if comment else said if name else []
         if name:

@@ -4,12 +4,23 @@ Each section is defined beside the code that uses it. The YAML files of this fol
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from dataset.config import DataConfig
-from modeling.config import AugmentConfig, LossConfig, ModelConfig, RuntimeConfig, TrainingConfig
+from dataset.config import DataConfig, FootageConfig, SentenceDataConfig
+from modeling.config import (
+    AugmentConfig,
+    LossConfig,
+    ModelConfig,
+    RuntimeConfig,
+    StreamsConfig,
+    TrainingConfig,
+)
+from modeling.continuous.config import ContinuousLossConfig, ContinuousModelConfig, DecodingConfig
 from modeling.pose.config import PoseConfig
-from utils.config import ConfigError
+from utils.config import ConfigError, from_dict, load_config
+from utils.config_files import read_values
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,22 +36,25 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    validation_split: Literal["train", "dev", "test"] | None = "dev"  # read after every epoch; null: none
+    validation_split: Literal["train", "dev", "test"] | None = "dev"  # read after an epoch; null: none
+    validate_every: int = 1  # so many epochs, and after the last one
     batch_size: int = 8  # clips at a time
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError("batch_size", "must be at least 1")
+        for name in ("validate_every", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "must be at least 1")
 
 
 @dataclass(frozen=True)
 class Config:
+    """What experiments of all tasks say; each task has its own kind of data, model and loss."""
+
     run: str  # folder of this run: checkpoints, metrics, predictions
-    data: DataConfig
+    data: FootageConfig
     task: str = "isolated"  # see tasks/
     seed: int = 321
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    model: StreamsConfig = field(default_factory=StreamsConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -55,8 +69,57 @@ class Config:
             raise ConfigError("data.videos", "missing; the model has RGB streams")
         if "keypoint" in self.model.modalities and self.data.keypoints is None:
             raise ConfigError("data.keypoints", "missing; the model has keypoint streams")
+
+
+@dataclass(frozen=True)
+class IsolatedConfig(Config):
+    """Isolated recognition: a clip shows one sign."""
+
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.loss.needs_language and self.data.word_embeddings is None:
             raise ConfigError("data.word_embeddings", "missing; the loss has language parts")
+
+
+@dataclass(frozen=True)
+class ContinuousConfig(Config):
+    """Continuous recognition: a clip shows a sentence."""
+
+    data: SentenceDataConfig
+    model: ContinuousModelConfig = field(default_factory=ContinuousModelConfig)
+    loss: ContinuousLossConfig = field(default_factory=ContinuousLossConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+
+
+# The configuration of each task, by the name that `task` gives.
+SCHEMAS: dict[str, type[Config]] = {"isolated": IsolatedConfig, "continuous": ContinuousConfig}
+
+
+def load_experiment(path: Path | None, overrides: list[str] | None = None) -> Config:
+    """The experiment in a YAML file, of whatever task it names; see `utils.config.load_config`."""
+    values, _ = read_values(path, overrides or [])
+    return load_config(schema_of(values, str(path)), path, overrides)
+
+
+def experiment_from_dict(values: dict[str, Any], where: str) -> Config:
+    """The experiment that a run or a checkpoint holds as plain values; `where` names it in errors."""
+    return from_dict(schema_of(values, where), values, where)
+
+
+def schema_of(values: dict[str, Any], where: str) -> type[Config]:
+    """The kind of configuration that plain values are of.
+
+    Raises:
+        UserError: they name a task that there is not.
+    """
+    task = values.get("task", "isolated")
+    if not isinstance(task, str) or task not in SCHEMAS:
+        raise UserError(f"{where}: task: {task!r} is not known; known: {', '.join(SCHEMAS)}")
+    return SCHEMAS[task]
 
 
 @dataclass(frozen=True)

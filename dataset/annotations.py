@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 from dataset.config import DataConfig, SplitFilesConfig
 from dataset.pickles import load_data_pickle
@@ -44,15 +44,18 @@ class NoClips(UserError):
     """A split has none."""
 
 
+C = TypeVar("C", bound=Clip)
+
+
 @dataclass(frozen=True)
-class Annotations:
+class Annotations(Generic[C]):
     """All clips of a data set and its glosses in class order. left_out: clips of glosses outside the vocabulary."""
 
-    clips: list[Clip]
+    clips: list[C]
     vocabulary: list[str]
-    left_out: list[Clip] = field(default_factory=list)
+    left_out: list[C] = field(default_factory=list)
 
-    def split(self, split: Split) -> list[Clip]:
+    def split(self, split: Split) -> list[C]:
         """The clips of one split, in file order.
 
         Raises:
@@ -67,7 +70,7 @@ class Annotations:
         return chosen
 
 
-def read_annotations(config: DataConfig) -> Annotations:
+def read_annotations(config: DataConfig) -> Annotations[Clip]:
     """The annotations a configuration names.
 
     Raises:
@@ -110,7 +113,7 @@ def read_index(path: Path) -> list[Clip]:
     frames,signer,start_frame,end_frame (empty cells mean unknown)."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; python -m dataset.prepare makes it")
-    return [_index_row(where, row) for where, row in read_table(path, ("name", "gloss", "split", "video"))]
+    return [index_row(where, row) for where, row in read_table(path, ("name", "gloss", "split", "video"))]
 
 
 def read_table(path: Path, required: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
@@ -164,12 +167,13 @@ def number_cell(where: str, row: dict[str, str], name: str) -> int | None:
     return int(text) if text else None
 
 
-def _index_row(where: str, row: dict[str, str]) -> Clip:
+def index_row(where: str, row: dict[str, str], gloss: str = "gloss") -> Clip:
+    """The clip of a row of an index; `gloss`: the column that says what it shows."""
     split, frames = split_cell(where, row["split"]), number_cell(where, row, "frames")
     start, end = part_cells(where, row)
     if frames == 0:
         raise UserError(f"{where}: the clip has no frames")
-    return Clip(row["name"], row["gloss"], split, row["video"], frames, row.get("signer") or None, start, end)
+    return Clip(row["name"], row[gloss], split, row["video"], frames, row.get("signer") or None, start, end)
 
 
 def _read_split_files(config: SplitFilesConfig) -> list[Clip]:

@@ -1,6 +1,7 @@
 """Configuration of the data. Free of heavy imports."""
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from utils.config import ConfigError
 
@@ -15,43 +16,33 @@ class SplitFilesConfig:
     subset: str | None = None  # JSON whose keys are the clip names to keep (WLASL-1000/300/100)
 
 
+class Picture(NamedTuple):
+    """Size of frames in pixels, and how those of another size are resized to it."""
+
+    height: int
+    width: int
+    resizing: Literal["bilinear", "bicubic"] = "bilinear"
+
+
 @dataclass(frozen=True)
-class DataConfig:
-    """Where clips, labels, keypoints and word vectors are, and how clips are read.
+class FootageConfig:
+    """Where videos and keypoints are and how they are read, whatever they show."""
 
-    Annotations come either from `index` (our clips.csv) or from `split_files` (the published pickles).
-    """
-
-    # clips.csv: name,gloss,split,video and optional frames,signer,start_frame,end_frame
+    # Our index: name,gloss,split,video (clips.csv) or name,glosses,split,video and optional text (sentences.csv), both
+    # with optional frames,signer,start_frame,end_frame.
     index: str | None = None
-    split_files: SplitFilesConfig | None = None
-    # JSON list of glosses in class order, as dataset.prepare writes it (or MSASL_classes.json); clips of other
-    # glosses are left out. null: the sorted glosses of the training split.
-    vocabulary: str | None = None
-    vocabulary_size: int | None = None  # keep the first so many of `vocabulary`
     videos: str | None = None  # a zip or a folder; not needed by keypoint streams
     # Path of a clip inside `videos`, from its {name} and {video}; with {frame} it names numbered images.
     clip_path: str = "{video}"
     first_frame: int = 0  # number of the first image, where clips are images
-    frame_size: int = 256  # frames are resized to this height and width on reading, pixels
     # Folder to keep decoded frames in, for sets that fit there uncompressed; null decodes anew in every epoch.
     frame_cache: str | None = None
-    drop_last_frames: int = 0  # ignore so many frames at each clip's end; the published WLASL protocol has 2
     keypoints: str | None = None  # published pickle or our .safetensors; not needed by RGB streams
-    keypoints_frame_size: int = 256  # raw frame side of keypoint files that do not say it, pixels
-    word_embeddings: str | None = None  # published pickle or our .safetensors; needed by the language parts
     max_damaged_share: float = 0.01  # stop when more than this share of the clips read were damaged
     workers: int = 2  # loading processes of each training process; 0 loads in the training process
 
     def __post_init__(self) -> None:
-        if (self.index is None) == (self.split_files is None):
-            raise ConfigError("index", "give either index (clips.csv) or split_files (published pickles)")
-        if self.vocabulary_size is not None and (self.vocabulary is None or self.vocabulary_size < 1):
-            raise ConfigError("vocabulary_size", "must be at least 1 and needs vocabulary")
-        for name in ("frame_size", "keypoints_frame_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(name, "must be at least 1")
-        for name in ("drop_last_frames", "workers", "first_frame"):
+        for name in ("workers", "first_frame"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, "must not be negative")
         if self.frame_cache is not None and self.is_images:
@@ -70,6 +61,108 @@ class DataConfig:
         """Whether a clip is a series of numbered images rather than a video file."""
         return "{frame" in self.clip_path
 
+    @property
+    def picture(self) -> "Picture":
+        """What frames are made when they are read."""
+        raise NotImplementedError
+
+    @property
+    def keypoints_picture(self) -> tuple[int, int]:
+        """Height and width of the raw frames of keypoint files that do not say it."""
+        raise NotImplementedError
+
     def path_of(self, name: str, video: str, frame: int = 0) -> str:
         """Where a clip, or one of its images, lies inside `videos`; `frame` counts from 0."""
         return self.clip_path.format(name=name, video=video, frame=frame + self.first_frame)
+
+
+@dataclass(frozen=True)
+class DataConfig(FootageConfig):
+    """Clips of single signs.
+
+    Annotations come either from `index` (our clips.csv) or from `split_files` (the published pickles).
+    """
+
+    split_files: SplitFilesConfig | None = None
+    # JSON list of glosses in class order, as dataset.prepare writes it (or MSASL_classes.json); clips of other
+    # glosses are left out. null: the sorted glosses of the training split.
+    vocabulary: str | None = None
+    vocabulary_size: int | None = None  # keep the first so many of `vocabulary`
+    frame_size: int = 256  # frames are resized to this height and width on reading, pixels
+    drop_last_frames: int = 0  # ignore so many frames at each clip's end; the published WLASL protocol has 2
+    keypoints_frame_size: int = 256  # raw frame side of keypoint files that do not say it, pixels
+    word_embeddings: str | None = None  # published pickle or our .safetensors; needed by the language parts
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.index is None) == (self.split_files is None):
+            raise ConfigError("index", "give either index (clips.csv) or split_files (published pickles)")
+        if self.vocabulary_size is not None and (self.vocabulary is None or self.vocabulary_size < 1):
+            raise ConfigError("vocabulary_size", "must be at least 1 and needs vocabulary")
+        for name in ("frame_size", "keypoints_frame_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "must be at least 1")
+        if self.drop_last_frames < 0:
+            raise ConfigError("drop_last_frames", "must not be negative")
+
+    @property
+    def picture(self) -> Picture:
+        return Picture(self.frame_size, self.frame_size)
+
+    @property
+    def keypoints_picture(self) -> tuple[int, int]:
+        return self.keypoints_frame_size, self.keypoints_frame_size
+
+
+@dataclass(frozen=True)
+class SentenceFilesConfig:
+    """The published annotations: gzipped pickles of sentence lists."""
+
+    train: str
+    dev: str
+    test: str
+
+
+@dataclass(frozen=True)
+class SentenceDataConfig(FootageConfig):
+    """Clips of whole sentences.
+
+    Annotations come either from `index` (our sentences.csv) or from `split_files` (the published pickles).
+    """
+
+    split_files: SentenceFilesConfig | None = None
+    # The published gloss ids (a pickle), or a JSON list of classes whose first one is the blank. null: the blank, then
+    # the sorted glosses of the training split.
+    vocabulary: str | None = None
+    lower_case: bool = False  # glosses are made lower-case before they are looked up
+    # How references and predictions are cleaned before they are compared; see dataset/gloss_cleanup.py.
+    cleanup: Literal["none", "phoenix2014", "phoenix2014t"] = "none"
+    frame_size: tuple[int, int] = (
+        260,
+        210,
+    )  # height and width; frames of another size are resized to it on reading
+    keypoints_frame_size: tuple[int, int] = (260, 210)  # the same, of keypoint files that do not say it
+    max_frames: int = 400  # of a longer sentence only so many are read
+    # Sentences of so many batches are sorted by length before they are cut into batches, so that less is padding; 1
+    # leaves them in their random order.
+    bucket_batches: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.index is None) == (self.split_files is None):
+            raise ConfigError("index", "give either index (sentences.csv) or split_files (published pickles)")
+        for name in ("frame_size", "keypoints_frame_size"):
+            if min(getattr(self, name)) < 1:
+                raise ConfigError(name, "must be at least 1")
+        if self.max_frames < 4 or self.max_frames % 4:
+            raise ConfigError("max_frames", "must be a multiple of 4")
+        if self.bucket_batches < 1:
+            raise ConfigError("bucket_batches", "must be at least 1")
+
+    @property
+    def picture(self) -> Picture:
+        return Picture(*self.frame_size, "bicubic")
+
+    @property
+    def keypoints_picture(self) -> tuple[int, int]:
+        return self.keypoints_frame_size

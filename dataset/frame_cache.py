@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset.config import Picture
 from dataset.video import Decoded, count_frames, decode_video
 from utils.errors import UserError
 
@@ -21,14 +22,14 @@ class FrameCache:
 
     Args:
         folder: made if it does not exist.
-        size: height and width of the frames, pixels.
+        picture: what frames are made.
 
     Raises:
         UserError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, size: int):
-        self.folder, self.size = folder, size
+    def __init__(self, folder: Path, picture: Picture):
+        self.folder, self.picture = folder, picture
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -45,24 +46,29 @@ class FrameCache:
         path = self._path(content)
         if not path.is_file():
             count = count_frames(content)
-            whole = decode_video(content, np.arange(count), self.size) if count > indices.max() else None
+            whole = decode_video(content, np.arange(count), self.picture) if count > indices.max() else None
             if whole is None or whole.problem is not None:
-                return decode_video(content, indices, self.size, room)
+                return decode_video(content, indices, self.picture, room)
             self._keep(path, whole.frames)
         kept = np.load(path, mmap_mode="r")
         if indices[-1] >= len(kept):
-            return decode_video(content, indices, self.size, room)
+            return decode_video(content, indices, self.picture, room)
         out = None if room is None else room[: len(indices)]
         return Decoded(np.take(kept, indices, axis=0, out=out, mode="clip"))
 
     def announcement(self, frames: int) -> str:
         """One line about what so many frames will take on disk."""
-        needed, free = frames * self.size**2 * 3, shutil.disk_usage(self.folder).free
+        needed, free = (
+            frames * self.picture.height * self.picture.width * 3,
+            shutil.disk_usage(self.folder).free,
+        )
         return f"{self.folder}: decoded frames are kept here, {needed / 1e9:.2f} GB ({free / 1e9:.1f} GB are free)"
 
     def _path(self, content: bytes) -> Path:
         digest = hashlib.sha256(content).hexdigest()[:32]
-        return self.folder / f"{digest}_{self.size}.npy"
+        height, width, resizing = self.picture
+        size = f"{height}" if height == width else f"{height}x{width}"
+        return self.folder / f"{digest}_{size}{'' if resizing == 'bilinear' else '_' + resizing}.npy"
 
     def _keep(self, path: Path, frames: np.ndarray) -> None:
         """Written beside and renamed, so that no process ever reads half a file."""

@@ -61,6 +61,10 @@ class KeypointStore(Protocol):
         """float32 [frames, 133, 3]: x, y in pixels of the raw frame, confidence."""
         ...
 
+    def length(self, name: str) -> int:
+        """Frames that it has keypoints of."""
+        ...
+
     def frame_size(self, name: str) -> tuple[int, int] | None:
         """(width, height) of the raw frame, or None where the store does not know it."""
         ...
@@ -75,7 +79,7 @@ def _checked(array: np.ndarray, path: Path, name: str) -> np.ndarray:
 
 
 class PickledKeypoints:
-    """The published format: one pickled dict, read whole."""
+    """The published formats: one pickled dict, read whole; of sentences, each value is itself a dict."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -87,7 +91,15 @@ class PickledKeypoints:
         return name in self._arrays
 
     def read(self, name: str) -> np.ndarray:
-        return _checked(np.asarray(self._arrays[name]), self.path, name)
+        value = self._arrays[name]
+        if isinstance(value, dict):
+            if "keypoints" not in value:
+                raise UserError(f"{self.path}: clip {name!r}: expected a dict with `keypoints`")
+            value = value["keypoints"]
+        return _checked(np.asarray(value), self.path, name)
+
+    def length(self, name: str) -> int:
+        return len(self.read(name))
 
     def frame_size(self, name: str) -> tuple[int, int] | None:
         return None
@@ -112,6 +124,9 @@ class ClipKeypoints:
 
     def read(self, name: str) -> np.ndarray:
         return self._keypoints
+
+    def length(self, name: str) -> int:
+        return len(self._keypoints)
 
     def frame_size(self, name: str) -> tuple[int, int] | None:
         return self._frame_size
@@ -142,6 +157,9 @@ class SafetensorsKeypoints:
 
     def read(self, name: str) -> np.ndarray:
         return _checked(self._file.get_tensor(name), self.path, name)
+
+    def length(self, name: str) -> int:
+        return self._file.get_slice(name).get_shape()[0]
 
     def frame_size(self, name: str) -> tuple[int, int]:
         width, height = self._sizes[name]
@@ -191,12 +209,12 @@ def write_keypoints(
         partial.chmod(0o644)
 
 
-def write_published_keypoints(path: Path, store: SafetensorsKeypoints, side: int) -> None:
-    """Write a store in the published format, in pixels of frames of side x side, which that format implies."""
+def write_published_keypoints(path: Path, store: SafetensorsKeypoints, picture: tuple[int, int]) -> None:
+    """Write a store in the published format, in pixels of frames of the height and width that this format implies."""
     arrays = {}
     for name in sorted(store.names):
         width, height = store.frame_size(name)
-        scale = np.array([side / width, side / height, 1.0])
+        scale = np.array([picture[1] / width, picture[0] / height, 1.0])
         arrays[name] = (store.read(name) * scale).astype(np.float32)
     content = pickle.dumps(arrays, protocol=3)
     # numpy 1, which the published code runs on, knows arrays under their old module name only.

@@ -12,7 +12,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from dataset.batch import Batch, Request, SampleSet
-from dataset.clips import ClipBatch, ClipDataset
+from dataset.footage import FootageBatch, FootageDataset
 from dataset.frame_pool import FramePool
 from utils.seeding import generator
 
@@ -52,13 +52,13 @@ class TrainingSchedule(Sampler[list[Request]]):
                 yield [Request(int(filled[p]), (self.seed, epoch, p)) for p in range(first, first + local)]
 
 
-class _HandedOver(Dataset[ClipBatch]):
+class _HandedOver(Dataset[FootageBatch]):
     """The batches of clips as loading processes hand them over: their frames through a pool."""
 
-    def __init__(self, dataset: ClipDataset, workers: int, clips: int):
+    def __init__(self, dataset: FootageDataset, workers: int, clips: int):
         self.dataset, self.pool = dataset, FramePool(workers, dataset.room(clips))
 
-    def __getitem__(self, requests: list[Request]) -> ClipBatch:
+    def __getitem__(self, requests: list[Request]) -> FootageBatch:
         worker = get_worker_info()
         assert worker is not None
         piece = self.pool.take(worker.id)
@@ -78,7 +78,7 @@ def _loader(
     """size: samples of a batch, at most."""
     forked = workers > 0 and sys.platform == "linux"
     read: Dataset[Any] = dataset
-    if forked and isinstance(dataset, ClipDataset) and dataset.reader.format.rgb:
+    if forked and isinstance(dataset, FootageDataset) and dataset.reads_frames:
         read = _HandedOver(dataset, workers, size)
     return DataLoader(
         read,

@@ -17,7 +17,9 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
+from dataset.config import Picture
 from utils.errors import UserError
 
 # Containers that are read, by FFmpeg's names: those that hold their own frames. Others make FFmpeg open further files
@@ -30,7 +32,7 @@ REPRODUCIBLE = {"x264-params": "cpu-independent=1"}
 
 @dataclass
 class Decoded:
-    """frames: uint8 RGB [wanted, size, size, 3]. problem: what was wrong with the clip, None if nothing."""
+    """frames: uint8 RGB [wanted, height, width, 3]. problem: what was wrong with the clip, None if nothing."""
 
     frames: np.ndarray
     problem: str | None = None
@@ -137,19 +139,21 @@ def _open(content: bytes) -> av.container.InputContainer:
     return av.open(io.BytesIO(content), "r", options=options, metadata_errors="ignore")
 
 
-def decode_video(content: bytes, indices: np.ndarray, size: int, room: np.ndarray | None = None) -> Decoded:
-    """The frames of a video file at `indices`, resized to size x size.
+def decode_video(
+    content: bytes, indices: np.ndarray, picture: Picture, room: np.ndarray | None = None
+) -> Decoded:
+    """The frames of a video file at `indices`, resized.
 
     Args:
         content: the file.
         indices: frame numbers, int [wanted], ascending, each once.
-        size: height and width of the result, pixels.
-        room: uint8 [at least wanted, size, size, 3], to decode into; None: new memory.
+        picture: what they are made.
+        room: uint8 [at least wanted, height, width, 3], to decode into; None: new memory.
 
     Frames that cannot be decoded repeat the last one before them that could (black if none), and the result's
     `problem` says so.
     """
-    frames = _room(room, indices, size)
+    frames = _room(room, indices, picture)
     done, problem = 0, None
     try:
         with _open(content) as container:
@@ -158,10 +162,14 @@ def decode_video(content: bytes, indices: np.ndarray, size: int, room: np.ndarra
                 problem = problem or damage
                 if frame is not None and number == indices[done]:
                     # One thread: more cost twice the time at such sizes, and the loader's workers share the cores.
-                    picture = reformatter.reformat(
-                        frame, size, size, "rgb24", interpolation="BILINEAR", threads=1
+                    resized = reformatter.reformat(
+                        frame,
+                        *_as_stored(picture, frame),
+                        "rgb24",
+                        interpolation=picture.resizing.upper(),
+                        threads=1,
                     )
-                    frames[done] = _upright(picture.to_ndarray(), frame)
+                    frames[done] = _upright(resized.to_ndarray(), frame)
                     done += 1
                 if done == len(indices):
                     break
@@ -173,8 +181,10 @@ def decode_video(content: bytes, indices: np.ndarray, size: int, room: np.ndarra
     return Decoded(frames, problem)
 
 
-def _room(room: np.ndarray | None, indices: np.ndarray, size: int) -> np.ndarray:
-    return np.empty((len(indices), size, size, 3), np.uint8) if room is None else room[: len(indices)]
+def _room(room: np.ndarray | None, indices: np.ndarray, picture: Picture) -> np.ndarray:
+    if room is None:
+        return np.empty((len(indices), picture.height, picture.width, 3), np.uint8)
+    return room[: len(indices)]
 
 
 def _walk(
@@ -198,6 +208,12 @@ def _walk(
             # A corrupt frame was patched up from its neighbours by the decoder.
             yield number, frame, f"frame {number} is damaged" if frame.is_corrupt else None
             number += 1
+
+
+def _as_stored(picture: Picture, frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height before a frame is turned upright."""
+    lying = round(frame.rotation / 90) % 2
+    return (picture.height, picture.width) if lying else (picture.width, picture.height)
 
 
 def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
@@ -261,21 +277,32 @@ class VideoFrames:
 
 
 def decode_images(
-    contents: Iterable[bytes | None], indices: np.ndarray, size: int, room: np.ndarray | None = None
+    contents: Iterable[bytes | None],
+    indices: np.ndarray,
+    picture: Picture,
+    room: np.ndarray | None = None,
 ) -> Decoded:
     """The same from image files: `contents` are those at `indices`, None for one that is missing."""
     problem = None
-    frames = _room(room, indices, size)
+    frames = _room(room, indices, picture)
     for place, (index, content) in enumerate(zip(indices, contents, strict=True)):
         bgr = _decode_image(content)
         if bgr is None:
             problem = problem or f"image of frame {index} is {'missing' if content is None else 'damaged'}"
             frames[place] = frames[place - 1] if place else 0
             continue
-        if bgr.shape[:2] != (size, size):
-            bgr = cv2.resize(bgr, (size, size), interpolation=cv2.INTER_LINEAR)
-        frames[place] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        frames[place] = _resized(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), picture)
     return Decoded(frames, problem)
+
+
+def _resized(rgb: np.ndarray, picture: Picture) -> np.ndarray:
+    size = (picture.width, picture.height)
+    if rgb.shape[1::-1] == size:
+        return rgb
+    if picture.resizing == "bilinear":
+        return cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
+    # The published preparation's own filter, which smooths where it makes smaller, as OpenCV's does not.
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
 
 
 class ImageFrames:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from torch import nn
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Clip
 from dataset.clips import ClipBatch, ClipDataset, ClipReader
 from dataset.sampling import CROPS, Crop
@@ -182,7 +182,7 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
 
     def __init__(
         self,
-        config: Config,
+        config: IsolatedConfig,
         clips: list[Clip],
         vocabulary: list[str],
         reader: ClipReader,

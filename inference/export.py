@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from modeling.config import ModelConfig
 from utils.command_line import entry_point_parser
 from utils.config import load_config, to_dict
@@ -41,7 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write; made if needed")
     arguments = parser.parse_intermixed_args()
-    config = load_config(Config, arguments.config, arguments.overrides)
+    config = load_config(IsolatedConfig, arguments.config, arguments.overrides)
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise UserError(
@@ -51,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def export(config: Config, source: Path, out: Path) -> None:
+def export(config: IsolatedConfig, source: Path, out: Path) -> None:
     """Write the model at `source` to the folder `out`; `config` says where clips to compare it on are."""
     from safetensors.torch import save_file
 
@@ -124,7 +124,7 @@ def on_grid(keypoints: "Tensor", config: ModelConfig) -> "Tensor":
     return keypoints * config.heatmap_grid
 
 
-def check_onnx(path: Path, model: "TrainedModel", config: Config) -> dict[str, Any]:
+def check_onnx(path: Path, model: "TrainedModel", config: IsolatedConfig) -> dict[str, Any]:
     """Compare model.onnx with PyTorch, clip by clip: on test clips where the data are there, else on noise.
 
     Raises:
@@ -173,7 +173,7 @@ def check_onnx(path: Path, model: "TrainedModel", config: Config) -> dict[str, A
     }
 
 
-def clips_to_check(model: "TrainedModel", config: Config) -> tuple[list[dict[str, np.ndarray]], str]:
+def clips_to_check(model: "TrainedModel", config: IsolatedConfig) -> tuple[list[dict[str, np.ndarray]], str]:
     """Inputs of model.onnx, a clip each, and what they are."""
     from dataset.annotations import read_annotations
     from dataset.clips import ClipFormat, ClipReader
@@ -185,7 +185,7 @@ def clips_to_check(model: "TrainedModel", config: Config) -> tuple[list[dict[str
     try:
         reader = ClipReader(config.data, format)
         test = read_annotations(config.data).split("test")
-        samples = [reader.read(clip, ["central"], rng=None) for clip in spread(test, CHECKED_CLIPS)]
+        samples = [reader.read_crops(clip, ["central"]) for clip in spread(test, CHECKED_CLIPS)]
     except UserError:
         return [random_clips(model, number) for number in range(CHECKED_CLIPS)], "clips of noise"
     inputs = []

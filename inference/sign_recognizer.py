@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from configs.build import build_estimator, clip_format
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Clip, read_annotations
-from dataset.clips import ClipReader, Sample
+from dataset.clips import ClipReader
+from dataset.footage import Sample
 from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
 from dataset.video import FileSource, VideoFrames, video_facts
@@ -80,7 +81,7 @@ class SignRecognizer:
     def __init__(
         self,
         model: TrainedModel,
-        config: Config | None = None,
+        config: IsolatedConfig | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ):
         self.config = config or model.config
@@ -306,7 +307,7 @@ class SignRecognizer:
             raise UserError(f"{video.path}: {frames.problem or 'ends too early'}")
 
     def _sample(self, video: Video, crops: list[Crop]) -> Sample:
-        sample = self._reader(video).read(self._clip(video), crops, rng=None)
+        sample = self._reader(video).read_crops(self._clip(video), crops)
         if sample.problem is not None:
             raise UserError(f"{video.path}: {sample.problem}")
         return sample

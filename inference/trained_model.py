@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from configs.build import build_recognizer, checkpoint_path, stage_weights
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import read_annotations
 from modeling.recognizer import Recognizer
 from modeling.weights import load_matching
@@ -31,10 +31,10 @@ class TrainedModel:
 
     recognizer: Recognizer
     vocabulary: list[str]
-    config: Config
+    config: IsolatedConfig
 
 
-def load_model(path: Path, config: Config | None = None) -> TrainedModel:
+def load_model(path: Path, config: IsolatedConfig | None = None) -> TrainedModel:
     """The model saved at `path`, ready to predict, on the CPU.
 
     Args:
@@ -47,7 +47,7 @@ def load_model(path: Path, config: Config | None = None) -> TrainedModel:
     content = read_trained(path)
     if "vocabulary" in content:
         vocabulary = content["vocabulary"]
-        config = from_dict(Config, content["config"], str(path))
+        config = from_dict(IsolatedConfig, content["config"], str(path))
     elif config is None:
         raise UserError(
             f"{path}: a published checkpoint does not say what model it is; "

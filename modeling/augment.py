@@ -58,11 +58,13 @@ def draw_augmentation(
     start = int(rng.integers(0, model.frames[0] - model.frames[-1] + 1))
     jitters = None
     if rng.random() < config.color_jitter.probability:
-        jitters = tuple(_draw_jitter(config.color_jitter, rng) for _ in model.frames)
-    return Draw(start, _draw_box(config, frame_size, rng), frame_size, jitters)
+        jitters = tuple(draw_jitter(config.color_jitter, rng) for _ in model.frames)
+    return Draw(start, draw_box(config, frame_size, frame_size, rng), frame_size, jitters)
 
 
-def _draw_jitter(config: ColorJitterConfig, rng: np.random.Generator) -> Jitter:
+def draw_jitter(config: ColorJitterConfig, rng: np.random.Generator) -> Jitter:
+    """One colour jitter."""
+
     def factor(spread: float) -> float:
         return float(rng.uniform(1.0 - spread, 1.0 + spread))
 
@@ -77,16 +79,16 @@ def _draw_jitter(config: ColorJitterConfig, rng: np.random.Generator) -> Jitter:
     )
 
 
-def _draw_box(config: AugmentConfig, size: int, rng: np.random.Generator) -> Box:
-    """Random resized crop: area and aspect ratio are drawn until the box fits, ten times at most."""
+def draw_box(config: AugmentConfig, height: int, width: int, rng: np.random.Generator) -> Box:
+    """Random resized crop of a picture: area and aspect ratio are drawn until the box fits, ten times at most."""
     for _ in range(10):
-        area = size * size * rng.uniform(*config.crop_scale)
+        area = height * width * rng.uniform(*config.crop_scale)
         ratio = math.exp(rng.uniform(math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])))
-        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < width <= size and 0 < height <= size:
-            top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-            return Box(int(top), int(left), height, width)
-    return Box(0, 0, size, size)
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+            return Box(int(top), int(left), h, w)
+    return Box(0, 0, height, width)
 
 
 def _apply_jitter(video: Tensor, jitter: Jitter) -> Tensor:
@@ -102,27 +104,35 @@ def _apply_jitter(video: Tensor, jitter: Jitter) -> Tensor:
     return video
 
 
-def _rgb_input(video: Tensor, size: int, box: Box | None, jitter: Jitter | None) -> Tensor:
-    """RGB frames [B, T, 3, H, W] in [0, 1] -> BGR [B, 3, T, size, size] in [-1, 1], channels last in memory."""
+def rgb_input(video: Tensor, size: int, box: Box | None, jitter: Jitter | None) -> Tensor:
+    """RGB frames [B, T, 3, H, W] in [0, 1] -> BGR [B, 3, T, size, size] in [-1, 1], channels last in memory.
+
+    A box may reach beyond the frame; there it is black.
+    """
     if jitter is not None:
         video = _apply_jitter(video, jitter)
     if box is not None:
-        video = video[..., box.top : box.top + box.height, box.left : box.left + box.width]
+        video = TF.crop(video, *box)
     batch, frames = video.shape[:2]
     resized = F.interpolate(video.flatten(0, 1), (size, size), mode="bilinear", align_corners=False)
     bgr = resized.permute(0, 2, 3, 1).flip(3)  # [B * T, size, size, 3]
     return bgr.sub_(0.5).div_(0.5).unflatten(0, (batch, frames)).permute(0, 4, 1, 2, 3)
 
 
+def as_video(frames: Tensor, dtype: torch.dtype) -> Tensor:
+    """uint8 [B, T, H, W, 3] -> [B, T, 3, H, W] in [0, 1]."""
+    return frames.permute(0, 1, 4, 2, 3).to(dtype).div_(255)
+
+
 def _rgb_inputs(frames: Tensor, model: ModelConfig, draw: Draw, dtype: torch.dtype) -> list[Tensor]:
     """The inputs of the RGB streams, for each clip length, under one draw."""
-    video = frames.permute(0, 1, 4, 2, 3).to(dtype).div_(255)  # [B, T, 3, H, W]
+    video = as_video(frames, dtype)
     if draw.jitters is None:
-        whole = _rgb_input(video, model.rgb_size, draw.box, None)
+        whole = rgb_input(video, model.rgb_size, draw.box, None)
         return [whole[:, :, _window(model, draw, length)] for length in model.frames]
     # Colour jitter is drawn anew for each length, as in the published runs.
     return [
-        _rgb_input(video[:, _window(model, draw, length)], model.rgb_size, draw.box, jitter)
+        rgb_input(video[:, _window(model, draw, length)], model.rgb_size, draw.box, jitter)
         for length, jitter in zip(model.frames, draw.jitters, strict=True)
     ]
 
@@ -195,8 +205,7 @@ def prepare_frames(frames: Tensor | None, keypoints: Tensor | None, model: Model
     """
     maps: Inputs = {}
     if frames is not None:
-        video = frames.permute(0, 3, 1, 2)[None].float().div_(255)
-        maps["rgb"] = _rgb_input(video, model.rgb_size, None, None)
+        maps["rgb"] = rgb_input(as_video(frames[None], torch.float32), model.rgb_size, None, None)
     if keypoints is not None:
         maps["keypoint"] = _heatmaps(keypoints[None].float(), model)
     return maps

@@ -10,21 +10,15 @@ Modality = Literal["rgb", "keypoint"]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Which streams the network has, and how large they are. The defaults are the published sizes.
-
-    Streams are the modalities at each clip length, named `rgb64`, `keypoint64`, `rgb32`, `keypoint32`.
-    """
+class StreamsConfig:
+    """What the networks of all tasks have in common: their streams' encoders, and what these read."""
 
     modalities: list[Modality] = field(default_factory=lambda: ["rgb", "keypoint"])
-    frames: list[int] = field(default_factory=lambda: [64, 32])  # the second is cut from the first
     encoder: str = "s3d"  # how a stream is encoded; see modeling/encoders.py
     width: float = 1.0  # factor on every channel count of the encoders
     rgb_size: int = 224  # height and width of the RGB input, pixels
     heatmap_size: int = 112  # height and width of the heatmaps; half of rgb_size when both are read
-    heatmap_grid: int = 256  # side of the raw grid on which sigma is measured
-    heatmap_sigma: float = 8.0
-    keypoint_parts: list[str] = field(default_factory=lambda: ["hand", "mouth_half", "pose"])
+    heatmap_sigma: float = 8.0  # of a keypoint, pixels of heatmap_grid
     batch_norm_momentum: float = 0.001
     # Factor on the initial lateral connections. Below 1 a later stage starts near what the earlier ones learned,
     # where at 1 it first unlearns much of it; a short training needs that.
@@ -33,12 +27,6 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if not self.modalities or len(set(self.modalities)) != len(self.modalities):
             raise ConfigError("modalities", "name rgb, keypoint or both, each once")
-        if not 1 <= len(self.frames) <= 2 or min(self.frames) < 8:
-            raise ConfigError("frames", "one or two clip lengths of at least 8 frames")
-        if len(self.frames) == 2 and self.frames[0] != 2 * self.frames[1]:
-            raise ConfigError("frames", "the second clip length must be half the first")
-        if len(self.frames) == 2 and len(self.modalities) == 1:
-            raise ConfigError("frames", "two clip lengths need both modalities")
         if len(self.modalities) == 2 and self.rgb_size != 2 * self.heatmap_size:
             raise ConfigError("rgb_size", "must be twice model.heatmap_size, for the lateral connections")
         if not 0 < self.width <= 4:
@@ -46,19 +34,41 @@ class ModelConfig:
         for name in ("batch_norm_momentum", "lateral_init_scale"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(name, "must be above 0 and at most 1")
-        for name in ("heatmap_grid", "heatmap_sigma"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(name, "must be positive")
-        # Five blocks halve a picture five times; maps that are exchanged must stay twice as large as each other.
+        if self.heatmap_sigma <= 0:
+            raise ConfigError("heatmap_sigma", "must be positive")
+        # Blocks halve a picture up to five times; maps that are exchanged must stay twice as large as each other.
         for name in ("rgb_size", "heatmap_size"):
             if getattr(self, name) < 32:
                 raise ConfigError(name, "must be at least 32")
         if len(self.modalities) == 2 and self.heatmap_size % 16:
             raise ConfigError("heatmap_size", "must be a multiple of 16, for the lateral connections")
+
+
+@dataclass(frozen=True)
+class ModelConfig(StreamsConfig):
+    """The network of isolated recognition. The defaults are the published sizes.
+
+    Streams are the modalities at each clip length, named `rgb64`, `keypoint64`, `rgb32`, `keypoint32`.
+    """
+
+    frames: list[int] = field(default_factory=lambda: [64, 32])  # the second is cut from the first
+    heatmap_grid: int = 256  # side of the raw grid on which sigma is measured
+    keypoint_parts: list[str] = field(default_factory=lambda: ["hand", "mouth_half", "pose"])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= len(self.frames) <= 2 or min(self.frames) < 8:
+            raise ConfigError("frames", "one or two clip lengths of at least 8 frames")
+        if len(self.frames) == 2 and self.frames[0] != 2 * self.frames[1]:
+            raise ConfigError("frames", "the second clip length must be half the first")
+        if len(self.frames) == 2 and len(self.modalities) == 1:
+            raise ConfigError("frames", "two clip lengths need both modalities")
         if len(self.frames) == 2 and self.frames[1] % 4:
             raise ConfigError(
                 "frames", "the second clip length must be a multiple of 4, for the lateral connections"
             )
+        if self.heatmap_grid <= 0:
+            raise ConfigError("heatmap_grid", "must be positive")
 
     @property
     def streams(self) -> list[str]:

@@ -15,9 +15,9 @@ from modeling.config import RuntimeConfig, TrainingConfig
 from modeling.fast import factored_streams, for_prediction, for_training
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.optimizer import learning_rate
-from modeling.recognizer import Recognizer
 
 Part = TypeVar("Part")
+Network = TypeVar("Network", bound=nn.Module)  # one with a `vknet`, see modeling/vknet.py
 
 
 def encoder_dtype(runtime: RuntimeConfig, device: torch.device) -> torch.dtype:
@@ -70,7 +70,7 @@ def accelerate(network: nn.Module, runtime: RuntimeConfig) -> str:
     return line
 
 
-def prediction_copy(recognizer: Recognizer, runtime: RuntimeConfig) -> tuple[Recognizer, str]:
+def prediction_copy(recognizer: Network, runtime: RuntimeConfig) -> tuple[Network, str]:
     """A copy of a network on its device, in evaluation mode, and one line that says how it differs from the plain one.
 
     With the fast pass it reads {stream: `Windows`}, else {stream: [B, C, T, H, W]}.
@@ -101,7 +101,7 @@ class Arithmetic:
     dtype: see `encoder_dtype`. factored: streams that read heatmaps in factors; the others read them written out.
     """
 
-    def __init__(self, runtime: RuntimeConfig, recognizer: Recognizer):
+    def __init__(self, runtime: RuntimeConfig, recognizer: nn.Module):
         device = next(recognizer.parameters()).device
         self.format = memory_format(runtime)
         self.dtype = encoder_dtype(runtime, device)

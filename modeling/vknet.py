@@ -18,7 +18,37 @@ from modeling.s3d import S3D
 Maps = dict[str, Any]  # by stream: tensors; where a stream begins, whatever its encoder reads
 
 
-class VKNet(nn.Module):
+class StreamNetwork(nn.Module):
+    """Encoders that run side by side, block by block, and exchange maps.
+
+    Args:
+        encoders: of each stream, with as many blocks each.
+        laterals: the exchanges by name, carried out in this order.
+    """
+
+    def __init__(self, encoders: dict[str, nn.Module], laterals: dict[str, LateralExchange]):
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.laterals = nn.ModuleDict(laterals)
+
+    def stages(self, inputs: Maps) -> Iterator[tuple[Maps, Maps]]:
+        """After each block, its maps before and after the exchanges: ({stream: map}, {stream: map}).
+
+        `inputs`: {stream: [B, channels, T, H, W]}.
+        """
+        maps = inputs
+        blocks = [cast(nn.ModuleList, encoder.blocks) for encoder in self.encoders.values()]
+        for block, parallel in enumerate(zip(*blocks, strict=True)):
+            before = {
+                name: of_stream(maps[name]) for name, of_stream in zip(self.encoders, parallel, strict=True)
+            }
+            maps = dict(before)
+            for exchange in self.laterals.values():
+                maps.update(exchange(maps, block))
+            yield before, maps
+
+
+class VKNet(StreamNetwork):
     """The network from prepared inputs to one feature vector per stream.
 
     Args:
@@ -40,14 +70,12 @@ class VKNet(nn.Module):
         momentum: float = 0.001,
         encoder: EncoderBuilder = S3D,
     ):
-        super().__init__()
         encoders = {
             f"{modality}{length}": encoder(channels, width, momentum)
             for length in frames
             for modality, channels in in_channels.items()
         }
-        self.encoders = nn.ModuleDict(encoders)
-        *exchanged, self.feature_size = cast(list[int], next(iter(encoders.values())).block_channels)
+        *exchanged, feature_size = cast(list[int], next(iter(encoders.values())).block_channels)
         across_modalities = {
             f"modalities{length}": LateralExchange(f"rgb{length}", f"keypoint{length}", exchanged, SPATIAL)
             for length in frames
@@ -60,23 +88,8 @@ class VKNet(nn.Module):
             for longer, shorter in pairwise(frames)
             for modality in in_channels
         }
-        self.laterals = nn.ModuleDict({**across_modalities, **across_lengths})
-
-    def stages(self, inputs: Maps) -> Iterator[tuple[Maps, Maps]]:
-        """After each block, its maps before and after the exchanges: ({stream: map}, {stream: map}).
-
-        `inputs`: {stream: [B, channels, T, H, W]}.
-        """
-        maps = inputs
-        blocks = {name: cast(nn.ModuleList, encoder.blocks) for name, encoder in self.encoders.items()}
-        count = len(next(iter(blocks.values())))
-        for block in range(count):
-            before = {name: of_stream[block](maps[name]) for name, of_stream in blocks.items()}
-            maps = dict(before)
-            if block < count - 1:
-                for exchange in self.laterals.values():
-                    maps.update(exchange(maps, block))
-            yield before, maps
+        super().__init__(encoders, {**across_modalities, **across_lengths})
+        self.feature_size = feature_size
 
     def forward(self, inputs: Maps) -> Maps:
         """{stream: [B, channels, T, H, W]} -> {stream: feature [B, feature_size]}."""

@@ -8,7 +8,7 @@ initial value.
 import re
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from modeling.config import Modality, ModelConfig
 from modeling.heads import head_streams
@@ -59,7 +59,7 @@ class LoadReport:
         )
 
 
-def load_matching(model: Recognizer, weights: StateDict, source: str) -> LoadReport:
+def load_matching(model: nn.Module, weights: StateDict, source: str) -> LoadReport:
     """Copy every tensor of `weights` whose name and shape the model has. `gloss_embeddings` is never copied."""
     report = LoadReport(source)
     own = model.state_dict()
@@ -78,10 +78,11 @@ def load_matching(model: Recognizer, weights: StateDict, source: str) -> LoadRep
     return report
 
 
-def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
+def encoder_weights(checkpoint: StateDict, model: nn.Module, encoder: str) -> StateDict:
     """One encoder's weights for every encoder of the model.
 
-    `checkpoint` is the Kinetics-400 S3D file (keys `module.base.<i>...`) or the weights of a single stream of ours.
+    `checkpoint` is the Kinetics-400 S3D file (keys `module.base.<i>...`) or the weights of a single stream of ours;
+    `encoder`: the configured name of the model's.
     """
     layers: StateDict = {}
     for name, value in checkpoint.items():
@@ -93,7 +94,7 @@ def encoder_weights(checkpoint: StateDict, model: Recognizer) -> StateDict:
             layer = name.split(".", 3)[3]
             if layer in layers:
                 weights[name] = layers[layer]
-            elif model.config.encoder == "s3d" and (key := f"module.{_encoder_layer(layer)}") in checkpoint:
+            elif encoder == "s3d" and (key := f"module.{encoder_layer(layer)}") in checkpoint:
                 weights[name] = checkpoint[key]
     return weights
 
@@ -146,7 +147,7 @@ def published_name(name: str, config: ModelConfig) -> str | None:
     if group == "encoders":
         if config.encoder != "s3d":
             return None
-        return f"{PUBLISHED_PREFIX}{_published_encoder(member, config)}.backbone.{_encoder_layer(rest)}"
+        return f"{PUBLISHED_PREFIX}{_published_encoder(member, config)}.backbone.{encoder_layer(rest)}"
     direction, block, _ = rest.split(".")
     network = "visual_backbone_fourstream" if len(config.frames) == 2 else "visual_backbone_twostream"
     if member.startswith("modalities"):
@@ -179,7 +180,7 @@ def _length(name: str, config: ModelConfig) -> str:
     return "high" if frames == config.frames[0] else "low"
 
 
-def _encoder_layer(name: str) -> str:
+def encoder_layer(name: str) -> str:
     """`blocks.1.2.spatial.conv.weight` -> `base.3.conv_s.weight`."""
     _, block, layer, rest = name.split(".", 3)
     for ours, theirs in _LAYER_NAMES.items():

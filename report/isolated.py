@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.build import gloss_similarity
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Split
 from dataset.glosses.embeddings import GlossSimilarity
 from report import isolated_sections
@@ -104,8 +104,8 @@ def lead(evaluation: Evaluation) -> str:
     )
 
 
-def configuration(run: EvaluatedRun) -> Config:
-    return from_dict(Config, run.config, str(run.folder / "config.yaml"))
+def configuration(run: EvaluatedRun) -> IsolatedConfig:
+    return from_dict(IsolatedConfig, run.config, str(run.folder / "config.yaml"))
 
 
 def read_similarity(runs: Sequence[EvaluatedRun]) -> GlossSimilarity | None:

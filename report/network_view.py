@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from configs.build import clip_format
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Split, read_annotations
-from dataset.clips import ClipReader, Sample
+from dataset.clips import ClipReader
+from dataset.footage import Sample
 from modeling.config import ModelConfig
 from modeling.heatmaps import render_heatmaps
 
@@ -31,7 +32,7 @@ def network_view(sample: Sample, model: ModelConfig) -> NetworkView:
     return NetworkView(frames, maps.sum(dim=1)[0].numpy())
 
 
-def view_clips(config: Config, split: Split, names: list[str]) -> list[NetworkView]:
+def view_clips(config: IsolatedConfig, split: Split, names: list[str]) -> list[NetworkView]:
     """The middle of some clips of a data set, by name.
 
     Raises:
@@ -41,4 +42,4 @@ def view_clips(config: Config, split: Split, names: list[str]) -> list[NetworkVi
     clips = {clip.name: clip for clip in read_annotations(config.data).split(split)}
     chosen = [clips[name] for name in names]
     reader.check(chosen)
-    return [network_view(reader.read(clip, ["central"], rng=None), config.model) for clip in chosen]
+    return [network_view(reader.read_crops(clip, ["central"]), config.model) for clip in chosen]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.build import build_recognizer, clip_format, gloss_embeddings, load_initial_weights
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Split, read_annotations
 from dataset.clips import ClipBatch, ClipDataset, ClipReader
 from inference.accuracy import EVAL_SETTINGS, AccuracyEvaluator
@@ -30,9 +30,10 @@ CLIPS_SHOWN = 4  # in TensorBoard
 class IsolatedRecognition(Task):
     """A sample is a clip with its gloss; the score is top-1."""
 
+    config: IsolatedConfig
     settings = tuple(EVAL_SETTINGS)
 
-    def __init__(self, config: Config, processes: Processes):
+    def __init__(self, config: IsolatedConfig, processes: Processes):
         super().__init__(config, processes)
         self.annotations = read_annotations(config.data)
         self.vocabulary = self.annotations.vocabulary

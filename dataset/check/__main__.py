@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.annotations import Clip, read_annotations
 from dataset.check.annotations import check_annotations, check_repeats, describe
 from dataset.check.findings import CheckReport, Finding
@@ -34,13 +34,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print every finding as JSON")
     add_processes(parser)
     arguments = parser.parse_intermixed_args()
-    config = load_config(Config, arguments.config, arguments.overrides)
+    config = load_config(IsolatedConfig, arguments.config, arguments.overrides)
     report = check_data(config, arguments.processes)
     print(json.dumps(report.json(), ensure_ascii=False, indent=1) if arguments.json else report.text())
     return 1 if report.run_would_fail else 0
 
 
-def check_data(config: Config, processes: int) -> CheckReport:
+def check_data(config: IsolatedConfig, processes: int) -> CheckReport:
     """Everything that a run of this configuration reads."""
     try:
         annotations = read_annotations(config.data)
@@ -68,7 +68,7 @@ def check_data(config: Config, processes: int) -> CheckReport:
     return CheckReport(annotations.clips, facts, findings, config.data.max_damaged_share)
 
 
-def inspect_videos(config: Config, clips: Sequence[Clip], processes: int) -> dict[str, VideoFacts]:
+def inspect_videos(config: IsolatedConfig, clips: Sequence[Clip], processes: int) -> dict[str, VideoFacts]:
     """What is in the video of each clip, by name, in the order of the clips."""
     inspector = VideoInspector(RawClips(config.data))
     found = {}
@@ -80,7 +80,7 @@ def inspect_videos(config: Config, clips: Sequence[Clip], processes: int) -> dic
 
 
 def _check_all_keypoints(
-    config: Config, clips: Sequence[Clip], videos: dict[str, VideoFacts]
+    config: IsolatedConfig, clips: Sequence[Clip], videos: dict[str, VideoFacts]
 ) -> tuple[list[str], list[Finding]]:
     assert config.data.keypoints is not None  # the configuration makes sure
     path = Path(config.data.keypoints)

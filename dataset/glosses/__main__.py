@@ -21,7 +21,7 @@ SHOWN = 10  # pairs named in the report
 
 
 def main() -> int:
-    from configs.schema import Config
+    from configs.schema import IsolatedConfig
     from dataset.annotations import read_annotations
     from dataset.glosses.embeddings import write_embeddings
     from dataset.glosses.word_vectors import FastTextModel, TextTable, gloss_vector, table_words
@@ -35,7 +35,7 @@ def main() -> int:
     source.add_argument("--vectors", type=Path, help="a table in text form: GloVe, or fastText's .vec")
     parser.add_argument("--out", type=Path, help="the table to write; default: data.word_embeddings")
     arguments = parser.parse_intermixed_args()
-    config = load_config(Config, arguments.config, arguments.overrides)
+    config = load_config(IsolatedConfig, arguments.config, arguments.overrides)
     named = arguments.out or config.data.word_embeddings
     if named is None:
         raise UserError("data.word_embeddings: missing; it says where the table goes, or --out does")

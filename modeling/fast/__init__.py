@@ -9,9 +9,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from modeling.fast.prediction import FoldedStem, folded
+from modeling.fast.prediction import FoldedStem, Network, encoders, folded
 from modeling.fast.training import FastSeparableConv, make_fast
-from modeling.recognizer import Recognizer
 
 
 def for_training(network: nn.Module) -> str:
@@ -22,7 +21,7 @@ def for_training(network: nn.Module) -> str:
     return _line("training", make_fast(network))
 
 
-def for_prediction(network: Recognizer, dtype: torch.dtype) -> tuple[Recognizer, str]:
+def for_prediction(network: Network, dtype: torch.dtype) -> tuple[Network, str]:
     """A copy in evaluation mode that reads {stream: `Windows`}, and one line that says what is new in it.
 
     Its encoders compute in `dtype`. What is not new shares its weights with the original.
@@ -31,10 +30,10 @@ def for_prediction(network: Recognizer, dtype: torch.dtype) -> tuple[Recognizer,
     return copy, _line("prediction", counts)
 
 
-def factored_streams(network: Recognizer) -> set[str]:
+def factored_streams(network: nn.Module) -> set[str]:
     """The streams that read heatmaps in factors, where one of the passes has been over the network."""
     streams = set()
-    for name, encoder in network.vknet.encoders.items():
+    for name, encoder in encoders(network).items():
         block = cast(nn.ModuleList, encoder.blocks)[0]
         if type(block) is nn.Sequential and isinstance(block[0], FastSeparableConv | FoldedStem):
             streams.add(name)

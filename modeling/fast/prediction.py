@@ -8,7 +8,7 @@ frame, however many clips the frame is in. Up to rounding the numbers stay the s
 import copy
 from collections import Counter
 from itertools import pairwise
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from torch.nn import functional as F
 from modeling.fast.factored_convolution import convolve_factored
 from modeling.fast.training import FastConvBNReLU, FastMixed, FastSeparableConv, make_fast
 from modeling.heatmaps import FactoredHeatmaps
-from modeling.recognizer import Recognizer
 from modeling.s3d import ConvBNReLU, Mixed, SeparableConv
+from modeling.vknet import StreamNetwork
 from modeling.windows import Windows
+
+Network = TypeVar("Network", bound=nn.Module)  # one with a `vknet`
 
 
 class FoldedConv(nn.Module):
@@ -177,8 +179,13 @@ def _fold_layers(module: nn.Module, dtype: torch.dtype, counts: Counter[str]) ->
         setattr(module, name, new)
 
 
+def encoders(network: nn.Module) -> nn.ModuleDict:
+    """Of a network with a `vknet`, by stream."""
+    return cast(StreamNetwork, network.vknet).encoders
+
+
 @torch.no_grad()
-def folded(recognizer: Recognizer, dtype: torch.dtype) -> tuple[Recognizer, dict[str, int]]:
+def folded(recognizer: Network, dtype: torch.dtype) -> tuple[Network, dict[str, int]]:
     """A copy for prediction, which computes its encoders in `dtype` and reads {stream: `Windows`}.
 
     Also says how many of each class of modules were replaced. The others share their weights with the original.
@@ -187,7 +194,7 @@ def folded(recognizer: Recognizer, dtype: torch.dtype) -> tuple[Recognizer, dict
     network = copy.deepcopy(recognizer, shared).eval()  # copies the modules, not the tensors
     make_fast(network)
     counts: Counter[str] = Counter()
-    for encoder in network.vknet.encoders.values():
+    for encoder in encoders(network).values():
         blocks = cast(nn.ModuleList, encoder.blocks)
         first = blocks[0]
         if type(first) is nn.Sequential and type(first[0]) is FastSeparableConv:

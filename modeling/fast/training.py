@@ -49,12 +49,8 @@ class FastMixed(Mixed):
 class FastLateralExchange(LateralExchange):
     """Large maps after an exchange are computed again in the backward pass."""
 
-    def forward(self, maps: dict[str, Tensor], block: int) -> dict[str, Tensor]:
-        large, small = maps[self.large], maps[self.small]
-        return {
-            self.large: _added(large, self.to_large[block], small),
-            self.small: _added(small, self.to_small[block], large),
-        }
+    def add(self, x: Tensor, convolution: nn.Module, other: Tensor) -> Tensor:
+        return combine(lambda x, other: convolution(other).add_(x), x, other, worth=worth_convolving)
 
 
 FAST: dict[type[nn.Module], type[nn.Module]] = {
@@ -130,7 +126,3 @@ def _layers(branch: nn.Sequential) -> list[ConvBNReLU]:
         elif isinstance(module, ConvBNReLU):
             layers.append(module)
     return layers
-
-
-def _added(x: Tensor, connection: nn.Module, other: Tensor) -> Tensor:
-    return combine(lambda x, other: connection(other).add_(x), x, other, worth=worth_convolving)

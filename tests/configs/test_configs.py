@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from modeling.config import AugmentConfig, LossConfig, ModelConfig, TrainingConfig
 from utils.config import flat, from_dict, load_config, to_dict
 from utils.errors import UserError
@@ -39,15 +39,15 @@ GARBAGE: list[Any] = [
 ]
 
 
-def load(name: str, *overrides: str) -> Config:
-    return load_config(Config, FOLDER / name, list(overrides))
+def load(name: str, *overrides: str) -> IsolatedConfig:
+    return load_config(IsolatedConfig, FOLDER / name, list(overrides))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_loads(name: str) -> None:
     config = load(name)
     assert config.run == f"runs/{name.removesuffix('.yaml')}"
-    assert from_dict(Config, to_dict(config), "here") == config
+    assert from_dict(IsolatedConfig, to_dict(config), "here") == config
 
 
 def test_the_experiments_people_call_are_there() -> None:
@@ -211,12 +211,12 @@ def test_whatever_stands_at_a_key_is_taken_or_refused_in_one_line() -> None:
         *groups, key = path.split(".")
         functools.reduce(dict.__getitem__, groups, values)[key] = value
         try:
-            config = from_dict(Config, values, "here")
+            config = from_dict(IsolatedConfig, values, "here")
         except UserError as error:
             assert str(error).startswith(f"here: {groups[0] if groups else key}") and "\n" not in str(error)
             refused += 1
         else:
-            assert from_dict(Config, to_dict(config), "here") == config
+            assert from_dict(IsolatedConfig, to_dict(config), "here") == config
     assert refused > 500
 
 

@@ -13,6 +13,7 @@ from utils.config_files import parse_yaml
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.yaml"))
 SCHEMAS = schemas()
 EXPERIMENT, DATA = FOLDER / "schema.json", FOLDER / "data" / "schema.json"
+KINDS = {EXPERIMENT: DATA, FOLDER / "continuous.json": FOLDER / "data" / "sentences.json"}
 
 
 def mistakes(schema: Path, values: Any) -> list[str]:
@@ -32,8 +33,8 @@ def test_every_file_names_its_schema_and_keeps_it(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     start = "# yaml-language-server: $schema="
     assert text.startswith(start), f"{name} must start with {start}<path of the schema, from the file>"
-    schema = (FOLDER / name).parent / text.splitlines()[0].removeprefix(start)
-    assert schema.resolve() == (DATA if name.startswith("data/") else EXPERIMENT)
+    schema = ((FOLDER / name).parent / text.splitlines()[0].removeprefix(start)).resolve()
+    assert schema in (KINDS.values() if name.startswith("data/") else KINDS)
     assert mistakes(schema, parse_yaml(text)) == []
 
 

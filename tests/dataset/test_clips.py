@@ -68,7 +68,7 @@ def test_frames_that_crops_share_are_read_once(clip_set: Path) -> None:
 
 def one_clip(reader: ClipReader, clip: Clip) -> tuple[list[int], str | None]:
     """Numbers of the frames that the central crop shows, and the problem."""
-    sample = reader.read(clip, ["central"], None)
+    sample = reader.read_crops(clip, ["central"])
     frames, _ = sample.crops()
     assert frames is not None
     return [number_of(frame) for frame in frames[0]], sample.problem
@@ -124,7 +124,7 @@ def test_numbered_images_start_at_the_configured_number(tmp_path: Path, first: i
     shown, problem = one_clip(reader, short)
     assert shown == [3, 4, 5, 6, 7, 8, 9, 9] and problem == "image of frame 10 is missing"
     with pytest.raises(UserError, match="need the column frames"):
-        reader.read(dataclasses.replace(clip, frames=None), ["central"], None)
+        reader.read_crops(dataclasses.replace(clip, frames=None), ["central"])
 
 
 def test_keypoints_alone_need_no_videos(clip_set: Path) -> None:
@@ -148,7 +148,7 @@ def test_published_keypoints_are_scaled_from_the_configured_frame_size(
     (tmp_path / "k.pkl").write_bytes(pickle.dumps({"c0": clip_keypoints(10, 9)}))
     config = data_config(clip_set, keypoints=str(tmp_path / "k.pkl"), keypoints_frame_size=512)
     reader = ClipReader(config, ClipFormat(8, rgb=False, keypoint_indices=POINTS, grid=256))
-    points = reader.read(Clip("c0", "x", "train", "c0.mp4", 9), ["start"], None).crops()[1]
+    points = reader.read_crops(Clip("c0", "x", "train", "c0.mp4", 9), ["start"]).crops()[1]
     assert points is not None
     assert points[0, :, 0, 0].tolist() == [t / 2 for t in range(8)] and (points[..., 1] == 5).all()
 
@@ -174,7 +174,7 @@ def test_too_few_keypoints_are_a_problem_of_the_clip(clip_set: Path, tmp_path: P
         tmp_path / "k.safetensors", {"c0": clip_keypoints(0, 5)}, {"c0": (SIDE, SIDE)}, "truth", "1"
     )
     reader = ClipReader(data_config(clip_set, keypoints=str(tmp_path / "k.safetensors")), BOTH)
-    sample = reader.read(Clip("c0", "x", "train", "c0.mp4", 9), ["start"], None)
+    sample = reader.read_crops(Clip("c0", "x", "train", "c0.mp4", 9), ["start"])
     assert sample.problem == "has 9 frames but keypoints for only 5"
     _, keypoints = sample.crops()
     assert keypoints is not None
@@ -192,7 +192,7 @@ def test_damaged_video_is_a_problem_of_its_clip_in_the_batch(clip_set: Path, tmp
 
 
 def batch_with(*problems: tuple[int, str], error: str | None = None) -> ClipBatch:
-    return ClipBatch([], torch.empty(0), None, None, torch.empty(0), list(problems), error)
+    return ClipBatch([], None, None, torch.empty(0), list(problems), error, torch.empty(0))
 
 
 def test_damage_log_reports_each_clip_once_and_stops_past_the_share() -> None:

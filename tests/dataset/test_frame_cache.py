@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dataset.clips import ClipReader
-from dataset.config import DataConfig
+from dataset.config import DataConfig, Picture
 from dataset.frame_cache import FrameCache
 from dataset.video import decode_video
 from tests.conftest import SIDE
@@ -22,9 +22,9 @@ Writer = Callable[[int], bytes]
 
 
 def test_kept_frames_are_the_decoded_ones(tmp_path: Path, mp4: Writer) -> None:
-    cache = FrameCache(tmp_path / "frames", SIDE)
+    cache = FrameCache(tmp_path / "frames", Picture(SIDE, SIDE))
     for indices in (np.array([0, 3]), np.array([2, 11])):  # decoded, then kept
-        decoded = decode_video(mp4(12), indices, SIDE)
+        decoded = decode_video(mp4(12), indices, Picture(SIDE, SIDE))
         room = np.full((3, SIDE, SIDE, 3), 7, np.uint8)
         given = cache.decode(mp4(12), indices, room).frames
         assert (
@@ -38,18 +38,23 @@ def test_kept_frames_are_the_decoded_ones(tmp_path: Path, mp4: Writer) -> None:
 
 def test_another_size_or_video_is_kept_apart(tmp_path: Path, mp4: Writer) -> None:
     for size, frames in ((SIDE, 12), (16, 12), (SIDE, 9)):
-        found = FrameCache(tmp_path, size).decode(mp4(frames), np.array([1]))
-        assert np.array_equal(found.frames, decode_video(mp4(frames), np.array([1]), size).frames)
+        found = FrameCache(tmp_path, Picture(size, size)).decode(mp4(frames), np.array([1]))
+        assert np.array_equal(
+            found.frames, decode_video(mp4(frames), np.array([1]), Picture(size, size)).frames
+        )
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_damage_is_reported_every_time_and_not_kept(tmp_path: Path, mp4: Writer) -> None:
-    cache = FrameCache(tmp_path, SIDE)
+    cache = FrameCache(tmp_path, Picture(SIDE, SIDE))
     broken = mp4(12)[: len(mp4(12)) // 2]
     cache.decode(mp4(9), np.array([2]))  # this one is kept
     for content, indices in ((broken, np.array([11])), (mp4(9), np.array([10])), (b"", np.array([0]))):
         for _ in range(2):
-            kept, decoded = cache.decode(content, indices), decode_video(content, indices, SIDE)
+            kept, decoded = (
+                cache.decode(content, indices),
+                decode_video(content, indices, Picture(SIDE, SIDE)),
+            )
             assert kept.problem == decoded.problem is not None
             assert np.array_equal(kept.frames, decoded.frames)
 
@@ -70,7 +75,7 @@ def test_a_full_disk_is_told_in_one_line(
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(UserError, match=r"^data\.frame_cache: .* cannot be written \(No space left"):
-        FrameCache(tmp_path, SIDE).decode(mp4(12), np.array([1]))
+        FrameCache(tmp_path, Picture(SIDE, SIDE)).decode(mp4(12), np.array([1]))
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +84,7 @@ def test_its_size_is_announced(tmp_path: Path, clip_set: Path) -> None:
     assert isinstance(data.reader, ClipReader) and data.reader.cache is not None
     frames = data.reader.video_frames(data.clips)
     assert frames == sum(range(9, 14))
-    line = FrameCache(tmp_path / "frames", 1000).announcement(frames)
+    line = FrameCache(tmp_path / "frames", Picture(1000, 1000)).announcement(frames)
     assert "frames" in line and f"{frames * 3e6 / 1e9:.2f} GB" in line
 
 

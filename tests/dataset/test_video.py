@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dataset.config import Picture
 from dataset.video import (
     FileSource,
     ImageFrames,
@@ -35,7 +36,7 @@ def numbers(frames: np.ndarray) -> list[int]:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=st.sets(st.integers(0, 14), min_size=1).map(sorted))
 def test_exactly_the_wanted_frames(mp4: Writer, wanted: list[int]) -> None:
-    decoded = decode_video(mp4(15), np.array(wanted), SIDE)
+    decoded = decode_video(mp4(15), np.array(wanted), Picture(SIDE, SIDE))
     assert decoded.problem is None
     assert decoded.frames.shape == (len(wanted), SIDE, SIDE, 3) and decoded.frames.dtype == np.uint8
     assert numbers(decoded.frames) == wanted
@@ -56,7 +57,7 @@ def video_of(picture: np.ndarray) -> bytes:
 def test_frames_are_decoded_into_the_room_for_them(mp4: Writer) -> None:
     for content, shown in ((mp4(15), [2, 6, 9]), (mp4(8), [2, 6, 6]), (b"junk", [0, 0, 0])):
         room = np.full((5, SIDE, SIDE, 3), 77, np.uint8)
-        frames = decode_video(content, np.array([2, 6, 9]), SIDE, room).frames
+        frames = decode_video(content, np.array([2, 6, 9]), Picture(SIDE, SIDE), room).frames
         assert np.shares_memory(frames, room) and (room[3:] == 77).all()
         assert (content == b"junk" and not frames.any()) or numbers(frames) == shown
 
@@ -65,7 +66,7 @@ def test_frames_are_rgb_and_resized() -> None:
     picture = np.zeros((48, 96, 3), np.uint8)
     picture[:, :48] = (220, 20, 40)  # left half red
     picture[:, 48:] = (20, 40, 220)  # right half blue
-    frame = decode_video(video_of(picture), np.array([0]), 64).frames[0]
+    frame = decode_video(video_of(picture), np.array([0]), Picture(64, 64)).frames[0]
     assert np.abs(frame[:, :24].astype(int) - (220, 20, 40)).max() < 12
     assert np.abs(frame[:, -24:].astype(int) - (20, 40, 220)).max() < 12
 
@@ -78,7 +79,7 @@ def test_counted_frames_are_the_decoded_ones(mp4: Writer, frames: int) -> None:
 
 
 def test_a_frame_past_the_end_repeats_the_last_and_is_reported(mp4: Writer) -> None:
-    decoded = decode_video(mp4(9), np.array([7, 8, 9, 12]), SIDE)
+    decoded = decode_video(mp4(9), np.array([7, 8, 9, 12]), Picture(SIDE, SIDE))
     assert numbers(decoded.frames)[:2] == [7, 8]
     assert (decoded.frames[2:] == decoded.frames[1]).all()
     assert decoded.problem is not None and "ends before frame 9" in decoded.problem
@@ -88,7 +89,7 @@ def test_a_frame_past_the_end_repeats_the_last_and_is_reported(mp4: Writer) -> N
 def test_truncated_files_are_reported_not_hidden(mp4: Writer, keep: float) -> None:
     content = mp4(15)
     size = keep if isinstance(keep, int) else int(keep * len(content))
-    decoded = decode_video(content[:size], np.arange(15), SIDE)
+    decoded = decode_video(content[:size], np.arange(15), Picture(SIDE, SIDE))
     assert decoded.problem and "\n" not in decoded.problem
     assert decoded.frames.shape == (15, SIDE, SIDE, 3)
 
@@ -110,8 +111,8 @@ def fragmented(frames: int, side: int = 64) -> bytes:
 
 def test_a_file_cut_in_the_middle_gives_its_beginning_and_a_problem() -> None:
     content = fragmented(20)
-    whole = decode_video(content, np.arange(20), 64)
-    cut = decode_video(content[: len(content) // 2], np.arange(20), 64)
+    whole = decode_video(content, np.arange(20), Picture(64, 64))
+    cut = decode_video(content[: len(content) // 2], np.arange(20), Picture(64, 64))
     assert whole.problem is None
     assert cut.problem
     assert np.array_equal(cut.frames[:4], whole.frames[:4])
@@ -121,7 +122,7 @@ def test_a_file_cut_in_the_middle_gives_its_beginning_and_a_problem() -> None:
 def test_a_packet_that_cannot_be_decoded_is_named() -> None:
     content = bytearray(fragmented(20))
     content[1500:1560] = np.random.default_rng(1).bytes(60)
-    problem = decode_video(bytes(content), np.arange(20), 64).problem
+    problem = decode_video(bytes(content), np.arange(20), Picture(64, 64)).problem
     assert problem is not None and "is damaged" in problem
 
 
@@ -139,13 +140,13 @@ def test_frames_that_the_decoder_patched_up_are_reported() -> None:
             continue
         if len(frames) == 20 and any(frame.is_corrupt for frame in frames):
             patched += 1
-            assert decode_video(bytes(content), np.arange(20), 64).problem is not None
+            assert decode_video(bytes(content), np.arange(20), Picture(64, 64)).problem is not None
     assert patched
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 300, b"no video at all", pickle.dumps({"a": 1})])
 def test_files_that_are_no_videos(content: bytes) -> None:
-    decoded = decode_video(content, np.array([0, 3]), 16)
+    decoded = decode_video(content, np.array([0, 3]), Picture(16, 16))
     assert decoded.problem and (decoded.frames == 0).all() and decoded.frames.shape == (2, 16, 16, 3)
     assert count_frames(content) == 0
 
@@ -158,7 +159,7 @@ def test_header_without_frames(mp4: Writer) -> None:
         stream.pix_fmt = "yuv420p"
         container.start_encoding()
     assert len(buffer.getvalue()) > 0
-    decoded = decode_video(buffer.getvalue(), np.array([0]), 16)
+    decoded = decode_video(buffer.getvalue(), np.array([0]), Picture(16, 16))
     assert decoded.problem and (decoded.frames == 0).all()
     assert count_frames(buffer.getvalue()) == 0
 
@@ -171,7 +172,7 @@ def test_audio_alone_is_no_video() -> None:
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    decoded = decode_video(buffer.getvalue(), np.array([0]), 16)
+    decoded = decode_video(buffer.getvalue(), np.array([0]), Picture(16, 16))
     assert decoded.problem and count_frames(buffer.getvalue()) == 0
 
 
@@ -181,14 +182,14 @@ def image(number: int, side: int = SIDE) -> bytes:
 
 
 def test_images_are_those_given() -> None:
-    decoded = decode_images([image(n) for n in (2, 5, 7)], np.array([2, 5, 7]), SIDE)
+    decoded = decode_images([image(n) for n in (2, 5, 7)], np.array([2, 5, 7]), Picture(SIDE, SIDE))
     assert numbers(decoded.frames) == [2, 5, 7] and decoded.problem is None
 
 
 def test_images_are_rgb_and_resized() -> None:
     red = np.zeros((20, 30, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes BGR
-    decoded = decode_images([cv2.imencode(".png", red)[1].tobytes()], np.array([0]), 16)
+    decoded = decode_images([cv2.imencode(".png", red)[1].tobytes()], np.array([0]), Picture(16, 16))
     assert decoded.frames.shape == (1, 16, 16, 3) and (decoded.frames[0] == (255, 0, 0)).all()
 
 
@@ -197,7 +198,7 @@ def test_images_are_rgb_and_resized() -> None:
     [(None, "frame 5 is missing"), (b"junk", "frame 5 is damaged"), (b"", "frame 5 is damaged")],
 )
 def test_missing_and_damaged_images_repeat_the_one_before(content: bytes | None, message: str) -> None:
-    decoded = decode_images([image(2), content, image(6)], np.array([2, 5, 6]), SIDE)
+    decoded = decode_images([image(2), content, image(6)], np.array([2, 5, 6]), Picture(SIDE, SIDE))
     assert numbers(decoded.frames) == [2, 2, 6]
     assert decoded.problem is not None and message in decoded.problem
 
@@ -242,7 +243,7 @@ def cut_by_edit_list(content: bytes, frames: int) -> bytes:
 def test_frames_that_an_edit_list_cuts_off_do_not_count(mp4: Writer) -> None:
     content = cut_by_edit_list(mp4(12), 2)
     assert count_frames(content) == 10
-    decoded = decode_video(content, np.arange(10), SIDE)
+    decoded = decode_video(content, np.arange(10), Picture(SIDE, SIDE))
     assert decoded.problem is None and numbers(decoded.frames) == list(range(2, 12))
 
 
@@ -263,7 +264,7 @@ def test_a_video_recorded_lying_is_turned_upright() -> None:
     content = turned(video_of(picture))
     (whole,) = VideoFrames(content)
     assert whole.shape == (64, 32, 3)
-    square = decode_video(content, np.array([0]), 32).frames[0]
+    square = decode_video(content, np.array([0]), Picture(32, 32)).frames[0]
     for frame in (whole, square):
         height, width = frame.shape[0] // 2, frame.shape[1] // 2
         assert frame[:height, width:].mean() > 240 and frame[:height, :width].mean() < 15

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from configs.build import build_recognizer
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from utils.checkpoint import save_checkpoint
 from utils.config import from_dict, to_dict, to_yaml
 
 VOCABULARY = ["cold", "table", "winter"]
 
 
-def make_run(folder: Path, data: Path, modalities: list[str]) -> Config:
+def make_run(folder: Path, data: Path, modalities: list[str]) -> IsolatedConfig:
     """A run folder with best.pt and config.yaml."""
     values = {
         "run": str(folder),
@@ -33,7 +33,7 @@ def make_run(folder: Path, data: Path, modalities: list[str]) -> Config:
         "evaluation": {"batch_size": 2},
         "runtime": {"device": "cpu"},
     }
-    config = from_dict(Config, values, "test")
+    config = from_dict(IsolatedConfig, values, "test")
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(to_yaml(config))
     model = build_recognizer(config, len(VOCABULARY), None)

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 import inference.export
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from inference.export import export
 from modeling import load_recognizer
 from tests.inference.runs import VOCABULARY
@@ -19,7 +19,7 @@ from utils.errors import UserError
 @pytest.fixture(scope="module")
 def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "model"
-    export(load_config(Config, run / "config.yaml"), run, out)
+    export(load_config(IsolatedConfig, run / "config.yaml"), run, out)
     return out
 
 
@@ -64,7 +64,7 @@ def test_a_difference_leaves_no_onnx_file(
     monkeypatch.setattr(inference.export, "TOLERANCE", 0.0)
     monkeypatch.setattr(inference.export, "write_onnx", lambda path, model: path.write_bytes(written))
     with pytest.raises(UserError, match="ONNX and PyTorch differ"):
-        export(load_config(Config, run / "config.yaml"), run, tmp_path / "out")
+        export(load_config(IsolatedConfig, run / "config.yaml"), run, tmp_path / "out")
     assert not (tmp_path / "out/model.onnx").exists()
 
 

@@ -28,7 +28,7 @@ import pytest
 import torch
 
 from configs.build import build_recognizer
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.config import DataConfig
 from dataset.video import video_facts
 from inference import webdemo
@@ -69,7 +69,7 @@ def make_recognizer(clip_set: Path, modality: str = "keypoint", embeddings: bool
         frame_size=32,
     )
     model = ModelConfig(modalities=[modality], frames=[8], width=0.05, rgb_size=32, heatmap_size=32)
-    config = Config(run=str(clip_set / "a <run>"), data=data, model=model)
+    config = IsolatedConfig(run=str(clip_set / "a <run>"), data=data, model=model)
     vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.5]]) if embeddings else None
     network = build_recognizer(config, len(GLOSSES), vectors, auxiliary=False)
     recognizer = SignRecognizer(TrainedModel(network, GLOSSES, config), device="cpu")

@@ -31,7 +31,7 @@ def test_streams_are_named_longest_first() -> None:
 )
 def test_an_accepted_model_runs(modalities: list[Modality], frames: list[int], size: int) -> None:
     try:
-        config = ModelConfig(modalities, frames, width=0.01, rgb_size=2 * size, heatmap_size=size)
+        config = ModelConfig(modalities, frames=frames, width=0.01, rgb_size=2 * size, heatmap_size=size)
     except ConfigError as error:
         assert error.key in ("frames", "rgb_size", "heatmap_size")
         return

@@ -6,34 +6,49 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
+from modeling.lateral import SPATIAL, SPATIOTEMPORAL, TEMPORAL, Connection, LateralExchange
 from modeling.vknet import VKNet, pool_clip
 
 
 def test_connections_are_the_published_convolutions() -> None:
-    for kernel, stride, padding in ((SPATIAL, (1, 2, 2), (0, 1, 1)), (TEMPORAL, (2, 1, 1), (1, 0, 0))):
-        exchange = LateralExchange("large", "small", [64, 192], kernel)
+    for connection, padding, extra in (
+        (SPATIAL, (0, 1, 1), (0, 1, 1)),
+        (TEMPORAL, (1, 0, 0), (1, 0, 0)),
+        (SPATIOTEMPORAL, (3, 1, 1), (0, 1, 1)),
+    ):
+        exchange = LateralExchange("large", "small", [64, 192], connection)
         assert [m.in_channels for m in exchange.to_large] == [64, 192]
         for up, down in zip(exchange.to_large, exchange.to_small, strict=True):
             assert isinstance(up, nn.ConvTranspose3d) and isinstance(down, nn.Conv3d)
             assert up.bias is None and down.bias is None
-            assert up.kernel_size == down.kernel_size == kernel
-            assert up.stride == down.stride == stride and up.padding == down.padding == padding
-            assert up.output_padding == padding
-    assert SPATIAL == (1, 3, 3) and TEMPORAL == (3, 1, 1)
+            assert up.kernel_size == down.kernel_size == connection.kernel
+            assert up.stride == down.stride == connection.stride and up.padding == down.padding == padding
+            assert up.output_padding == extra
+    assert (SPATIAL.kernel, SPATIAL.stride) == ((1, 3, 3), (1, 2, 2))
+    assert (TEMPORAL.kernel, TEMPORAL.stride) == ((3, 1, 1), (2, 1, 1))
+    assert (SPATIOTEMPORAL.kernel, SPATIOTEMPORAL.stride) == ((7, 3, 3), (1, 2, 2))
 
 
-@pytest.mark.parametrize(("kernel", "large"), [(SPATIAL, (4, 10, 6)), (TEMPORAL, (8, 5, 3))])
+@pytest.mark.parametrize(
+    ("connection", "large"), [(SPATIAL, (4, 10, 6)), (TEMPORAL, (8, 5, 3)), (SPATIOTEMPORAL, (5, 10, 6))]
+)
 def test_both_directions_read_the_maps_before_the_exchange(
-    kernel: tuple[int, int, int], large: tuple[int, int, int]
+    connection: Connection, large: tuple[int, int, int]
 ) -> None:
-    exchange = LateralExchange("a", "b", [3, 3], kernel)
-    small = tuple(n // 2 if k > 1 else n for n, k in zip(large, kernel, strict=True))
+    exchange = LateralExchange("a", "b", [3, 3], connection)
+    small = tuple(n // step for n, step in zip(large, connection.stride, strict=True))
     maps = {"a": torch.randn(2, 3, *large), "b": torch.randn(2, 3, *small)}
     after = exchange(dict(maps), 1)
     assert after["a"].shape == maps["a"].shape and after["b"].shape == maps["b"].shape
     torch.testing.assert_close(after["a"], maps["a"] + exchange.to_large[1](maps["b"]))
     torch.testing.assert_close(after["b"], maps["b"] + exchange.to_small[1](maps["a"]))
+
+
+def test_blocks_without_connections_exchange_nothing() -> None:
+    exchange = LateralExchange("a", "b", [3, 3], SPATIAL, first_block=1)
+    maps = {"a": torch.randn(1, 3, 2, 4, 4), "b": torch.randn(1, 3, 2, 2, 2)}
+    assert [set(exchange(dict(maps), block)) for block in range(4)] == [set(), {"a", "b"}, {"a", "b"}, set()]
+    torch.testing.assert_close(exchange(maps, 1)["b"], maps["b"] + exchange.to_small[0](maps["a"]))
 
 
 @torch.no_grad()

@@ -96,7 +96,7 @@ def test_kinetics_weights_go_where_the_recorded_map_says(name: str) -> None:
     shapes = golden_json("keys_k400_s3d.json")["tensors"]
     checkpoint = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     model, found = full_size(name), dict[str, str]()
-    weights = encoder_weights(checkpoint, model)
+    weights = encoder_weights(checkpoint, model, "s3d")
     report = load_matching(model, weights, "k400")
     tracked(weights, report, {id(value): f"k400:{key}" for key, value in checkpoint.items()}, found)
     recorded = loading_maps()[f"k400 -> {name}"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.batch import Request, SampleSet
 from dataset.config import DataConfig
 from inference.evaluation import Evaluator
@@ -109,7 +109,7 @@ class LineStep(TrainingStep[Numbers]):
 class LineFitting(Task):
     higher_is_better = False
 
-    def __init__(self, config: Config, processes: Processes):
+    def __init__(self, config: IsolatedConfig, processes: Processes):
         super().__init__(config, processes)
         self.vocabulary = ["line"]
 
@@ -144,8 +144,8 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "line", LineFitting)
 
 
-def configuration(run: Path, **training: Any) -> Config:
-    return Config(
+def configuration(run: Path, **training: Any) -> IsolatedConfig:
+    return IsolatedConfig(
         run=str(run),
         data=DataConfig(index="none.csv", keypoints="none.pkl", workers=0),
         task="line",

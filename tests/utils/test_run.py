@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from modeling.config import RuntimeConfig
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.config import from_dict, to_dict
@@ -17,13 +17,13 @@ from utils.errors import UserError
 from utils.run import Run
 
 
-def resolved(folder: Path, **changes: Any) -> Config:
+def resolved(folder: Path, **changes: Any) -> IsolatedConfig:
     """A configuration, `changes` by key path with __ for the dot."""
     values: dict[str, Any] = {
         "run": str(folder),
         "data": {"index": "clips.csv", "videos": "v.zip", "keypoints": "k.pkl"},
     }
-    config = to_dict(from_dict(Config, values, "test"))
+    config = to_dict(from_dict(IsolatedConfig, values, "test"))
     for path, value in changes.items():
         *parents, last = path.split("__")
         group = config
@@ -31,7 +31,7 @@ def resolved(folder: Path, **changes: Any) -> Config:
             group = group[parent]
         assert last in group
         group[last] = value
-    return from_dict(Config, config, "test")
+    return from_dict(IsolatedConfig, config, "test")
 
 
 def saved_run(folder: Path) -> nn.Module:

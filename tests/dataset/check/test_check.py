@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from configs.schema import Config
+from configs.schema import IsolatedConfig
 from dataset.check.__main__ import check_data
 from dataset.check.findings import CheckReport
 from dataset.glosses.embeddings import write_embeddings
@@ -61,7 +61,7 @@ class DataSet:
         return folder / "c.yaml"
 
     def check(self, folder: Path) -> CheckReport:
-        return check_data(load_config(Config, self.write(folder)), processes=1)
+        return check_data(load_config(IsolatedConfig, self.write(folder)), processes=1)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_only_what_the_model_reads_is_checked(tmp_path: Path, clean: DataSet) ->
     clean.words.pop("table")
     path = clean.write(tmp_path / "set")
     overrides = ["model.modalities=[rgb]", "model.frames=[32]", "loss.label_smoothing.kind=none"]
-    assert check_data(load_config(Config, path, overrides), processes=1).findings == []
+    assert check_data(load_config(IsolatedConfig, path, overrides), processes=1).findings == []
 
 
 def test_parts_of_one_video_are_not_repeats_unless_they_overlap(tmp_path: Path, clean: DataSet) -> None:

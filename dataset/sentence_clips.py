@@ -1,0 +1,138 @@
+"""From sentences of the annotations to padded batches of raw frames, keypoints and glosses.
+
+Specification of the Two-Stream network, section 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset.batch import Request
+from dataset.footage import Choose, FootageBatch, FootageDataset, FootageReader
+from dataset.sentence_sampling import evaluation_frames, training_frames
+from dataset.sentences import GlossClasses, Sentence
+from utils.errors import UserError
+from utils.seeding import generator
+
+STRIDE = 4  # frames to a step of the network
+
+
+@dataclass
+class SentenceBatch(FootageBatch):
+    """B sentences: `windows` are [B, T], shorter ones repeating their last frame.
+
+    lengths: int64 [B], frames of each sentence, multiples of 4. glosses: int64 [B, L], classes, padded with blanks.
+    counts: int64 [B], how many of them there are of each.
+    """
+
+    lengths: Tensor
+    glosses: Tensor
+    counts: Tensor
+
+    def of_length(self, frames: int) -> Tensor:
+        """The windows cut, or padded further, to so many frames: int64 [B, frames]."""
+        last = self.windows.gather(1, self.lengths[:, None] - 1)
+        windows = torch.cat([self.windows, last.expand(-1, max(0, frames - self.windows.shape[1]))], dim=1)
+        return windows[:, :frames]
+
+
+class SentenceDataset(FootageDataset):
+    """Batches of sentences by request.
+
+    Args:
+        sentences: of one split.
+        classes: of their glosses.
+        reader: of the clips; checked against the sentences here, so that what is missing ends the run before it
+            starts.
+        most: so many frames of a sentence are read, a multiple of 4.
+        training: draw the frames of every request at random; sentences must then be learnable: no gloss that has no
+            class, and as many steps as CTC needs.
+
+    Raises:
+        UserError: which sentence cannot be used, and why.
+    """
+
+    clips: Sequence[Sentence]
+
+    def __init__(
+        self,
+        sentences: Sequence[Sentence],
+        classes: GlossClasses,
+        reader: FootageReader,
+        most: int,
+        training: bool,
+    ):
+        super().__init__(sentences, reader)
+        self.most, self.training = most, training
+        self.glosses = [classes.of(sentence) if training else [] for sentence in sentences]
+        for sentence, glosses in zip(sentences, self.glosses, strict=True):
+            self._check(sentence, glosses)
+
+    def _check(self, sentence: Sentence, glosses: list[int]) -> None:
+        """What can be seen without decoding."""
+        length = sentence.length
+        if length is None:
+            return
+        where = f"sentence {sentence.name!r}"
+        if length < STRIDE:
+            raise UserError(f"{where}: has {length} frames; a sentence needs at least {STRIDE}")
+        steps, needed = min(length, self.most) // STRIDE, steps_needed(glosses)
+        if steps < needed:
+            raise UserError(
+                f"{where}: {length} frames make {steps} steps, and its {len(glosses)} glosses need {needed}; take it "
+                "out of the annotations"
+            )
+        start = sentence.start_frame or 0
+        source = self.reader.source
+        if source is not None and self.reader.config.is_images:
+            paths = (self.reader.path(sentence, start + frame) for frame in range(length))
+            if (missing := next((path for path in paths if path not in source), None)) is not None:
+                raise UserError(f"{source.path}: {where} of {length} frames: no file {missing!r}")
+        keypoints = self.reader.keypoints
+        if keypoints is not None and (found := keypoints.length(sentence.name)) != length:
+            raise UserError(
+                f"{keypoints.path}: {where} has {length} frames, but keypoints of {found}: of another video?"
+            )
+
+    def most_frames(self, clips: int) -> int:
+        lengths = sorted((min(sentence.length or self.most, self.most) for sentence in self.clips), reverse=True)
+        return sum(lengths[:clips])
+
+    def choose(self, request: Request) -> Choose:
+        name, draw = self.clips[request.sample].name, request.draw
+
+        def frames(length: int) -> list[np.ndarray]:
+            if length < STRIDE:
+                raise UserError(f"sentence {name!r}: has {length} frames; it needs at least {STRIDE}")
+            if not self.training:
+                return [evaluation_frames(length, self.most)]
+            assert draw is not None
+            return [training_frames(length, generator(draw[0], "frames", *draw[1:]), self.most)]
+
+        return frames
+
+    def read(self, requests: list[Request], room: np.ndarray) -> SentenceBatch:
+        samples, common = self.read_together(requests, room)
+        glosses = [self.glosses[request.sample] for request in requests]
+        return SentenceBatch(
+            **common,
+            windows=_padded([torch.from_numpy(sample.windows[0]) for sample in samples]),
+            lengths=torch.tensor([sample.windows.shape[1] for sample in samples]),
+            glosses=_padded([torch.tensor([*of_sentence, 0]) for of_sentence in glosses])[:, :-1],
+            counts=torch.tensor([len(of_sentence) for of_sentence in glosses]),
+        )
+
+
+def steps_needed(glosses: Sequence[int]) -> int:
+    """By CTC: one for each gloss, and a blank between two that are equal."""
+    return len(glosses) + sum(a == b for a, b in zip(glosses, glosses[1:], strict=False))
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    """int64 [B, longest], each row followed by repetitions of its last value."""
+    longest = max(map(len, rows), default=0)
+    padded = [torch.cat([row, row[-1:].expand(longest - len(row))]) for row in rows]
+    return torch.stack(padded) if padded else torch.empty(0, 0, dtype=torch.int64)
