@@ -5,7 +5,7 @@
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
 
 PYTHON ?= python3
-PARITY ?= tests/golden/open
+PARITY ?= tests/golden/open tests/golden_two_stream/open
 BIN := .venv/bin
 
 .PHONY: demo test parity bench mmpose

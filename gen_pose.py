@@ -89,15 +89,15 @@ def store_path(config: Config, out: Path | None, format: str) -> Path:
 def extract_data_set(config: Config, store: Path, split: "Split | None", pickle: bool) -> int:
     """Find the keypoints of all clips, or of one split; returns the exit code."""
     from configs.build import build_estimator
-    from dataset.annotations import read_annotations
     from dataset.extraction import KeypointParts, RawClips
     from dataset.keypoint_summary import summarise_keypoints
     from dataset.keypoints import SafetensorsKeypoints, write_published_keypoints
+    from dataset.sentences import read_clips
     from utils.distributed import start_processes, stop_processes
 
     # A process that is done waits for the slowest one.
     processes = start_processes(config.runtime.device, timeout=timedelta(days=7))
-    annotations = read_annotations(config.data)
+    annotations = read_clips(config.data)
     clips = annotations.clips if split is None else annotations.split(split)
     raw = RawClips(config.data)
     estimator = build_estimator(config.pose, processes.device)

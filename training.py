@@ -81,7 +81,7 @@ def train(config: Config) -> int:
     log.print(accelerate(network, config.runtime))
     step = task.training_step(network, distribute(network, processes), optimizer)
     schedule = TrainingSchedule(
-        len(dataset), training.batch_size, training.epochs, seed, state.step, processes.rank, processes.count
+        dataset, training.batch_size, training.epochs, seed, state.step, processes.rank, processes.count
     )
     per_epoch = schedule.steps_per_epoch
     batches = iter(training_loader(dataset, schedule, config.data.workers, device.type == "cuda"))
@@ -93,9 +93,11 @@ def train(config: Config) -> int:
         while not run.complete:
             epoch = state.step // per_epoch
             if state.validated < epoch:  # the epoch is complete
-                results = None if validation is None else validation.run(network, stop)
-                if validation is not None and results is None:
-                    break  # interrupted; the continued run validates again
+                results = None
+                if validation is not None and validates(config, epoch):
+                    results = validation.run(network, stop)
+                    if results is None:
+                        break  # interrupted; the continued run validates again
                 best = finish_epoch(state, learning_rate(training, epoch - 1), task, results, log, board)
                 if processes.is_main:
                     run.save(network, optimizer, best)
@@ -106,8 +108,10 @@ def train(config: Config) -> int:
                 log.print(line)
             batch = batch.to(device)
             waited = time.perf_counter() - started
-            if board is not None and state.step % per_epoch == 0:
-                board.pictures(task.pictures(next(task.parts(batch, state.step))), state.step)
+            if state.step % per_epoch == 0:
+                pictures = task.pictures(next(task.parts(batch, state.step)))
+                if board is not None:
+                    board.pictures(pictures, state.step)
             losses = step(task.parts(batch, state.step), epoch)
             losses["gradient_norm"] = gradient_norm(network)
             means, stopping = processes.agree(losses, stop.requested)
@@ -139,6 +143,11 @@ def validation_of(task: "Task", config: Config) -> "Evaluator[Any, Any] | None":
         return task.evaluator(split, task.settings[:1])
     except NoClips as error:
         raise UserError(f"evaluation.validation_split: {error}; name one of them, or null for none") from None
+
+
+def validates(config: Config, epochs: int) -> bool:
+    """Whether the validation split is read after so many epochs."""
+    return epochs % config.evaluation.validate_every == 0 or epochs == config.training.epochs
 
 
 def introduction(config: Config, task: "Task", network: "nn.Module", processes: "Processes") -> str:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from configs.schema import IsolatedConfig
+from configs.schema import Config, ContinuousConfig, IsolatedConfig
 from dataset.clips import ClipFormat
+from dataset.footage import FootageReader
 from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
-from dataset.keypoints import keypoint_indices
+from dataset.keypoints import KeypointStore, keypoint_indices
 from modeling.config import ModelConfig
+from modeling.continuous.network import ContinuousRecognizer
+from modeling.continuous.weights import from_published as from_published_continuous
 from modeling.pose.config import PoseConfig
 from modeling.pose.estimator import Estimator
 from modeling.recognizer import Recognizer
@@ -67,7 +70,20 @@ def build_recognizer(
     return Recognizer(config.model, keypoints, num_glosses, embeddings, auxiliary)
 
 
-def load_initial_weights(model: Recognizer, config: IsolatedConfig) -> list[LoadReport]:
+def sentence_reader(config: ContinuousConfig, keypoints: KeypointStore | None = None) -> FootageReader:
+    """What reads the clips of sentences; `keypoints`: in place of those of the configuration."""
+    model = config.model
+    indices = keypoint_indices(model.keypoint_parts) if "keypoint" in model.modalities else None
+    return FootageReader(config.data, "rgb" in model.modalities, indices, model.heatmap_grid, keypoints)
+
+
+def build_continuous_recognizer(config: ContinuousConfig, num_glosses: int) -> ContinuousRecognizer:
+    """The network at its random start, which depends on the seed alone; `num_glosses`: classes with the blank."""
+    torch.manual_seed(config.seed)
+    return ContinuousRecognizer(config.model, len(keypoint_indices(config.model.keypoint_parts)), num_glosses)
+
+
+def load_initial_weights(model: nn.Module, config: Config) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
@@ -83,9 +99,7 @@ def load_initial_weights(model: Recognizer, config: IsolatedConfig) -> list[Load
         reports.append(load_matching(model, weights, str(path)))
     for number, stage in enumerate(config.init.stages):
         path = checkpoint_path(Path(stage))
-        frames = config.model.frames[min(number, len(config.model.frames) - 1)]
-        weights = stage_weights(load_checkpoint(path), model, frames)
-        reports.append(load_matching(model, weights, str(path)))
+        reports.append(load_matching(model, stage_weights(load_checkpoint(path), model, number), str(path)))
     for report in reports:
         if len(report.loaded) <= len(report.mismatched):
             raise UserError(f"{report}; hardly anything fits this model (another width?)")
@@ -132,17 +146,24 @@ def checkpoint_path(path: Path) -> Path:
     return path / "best.pt" if path.is_dir() else path
 
 
-def stage_weights(checkpoint: dict[str, Any], model: Recognizer, frames: int | None = None) -> StateDict:
+def stage_weights(checkpoint: dict[str, Any], model: nn.Module, number: int = 0) -> StateDict:
     """The weights in a checkpoint of ours or a published one, under our names.
 
-    `frames`: the clip length of a published single- or two-stream checkpoint, whose names do not say it; the
-    model's longer one if None.
+    `number`: of the stage among those that the model starts from. Names in published checkpoints of one or two streams
+    in isolated recognition do not say their clip length: the first is of the model's longer clips, the second of the
+    shorter.
     """
     for key in ("model", "model_state"):
         weights = checkpoint.get(key)
-        if isinstance(weights, dict):
-            published = any(name.startswith(PUBLISHED_PREFIX) for name in weights)
-            return from_published(weights, model, frames or model.config.frames[0]) if published else weights
+        if not isinstance(weights, dict):
+            continue
+        if not any(name.startswith(PUBLISHED_PREFIX) for name in weights):
+            return weights
+        if isinstance(model, ContinuousRecognizer):
+            return from_published_continuous(weights, model)
+        assert isinstance(model, Recognizer)
+        lengths = model.config.frames
+        return from_published(weights, model, lengths[min(number, len(lengths) - 1)])
     raise UserError(
         "a checkpoint without `model` or `model_state`; expected one of this project or a published one"
     )

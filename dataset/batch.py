@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -43,6 +44,10 @@ class SampleSet(Dataset[Batch], ABC):
 
     @abstractmethod
     def __getitem__(self, requests: list[Request]) -> Batch: ...
+
+    def arrange(self, order: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+        """In which order the samples of an epoch are cut into batches, int [samples]; `order` is a random one."""
+        return order
 
 
 class DamageLog:

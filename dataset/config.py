@@ -143,6 +143,7 @@ class SentenceDataConfig(FootageConfig):
     )  # height and width; frames of another size are resized to it on reading
     keypoints_frame_size: tuple[int, int] = (260, 210)  # the same, of keypoint files that do not say it
     max_frames: int = 400  # of a longer sentence only so many are read
+    speed: tuple[float, float] = (0.5, 1.5)  # training sees between so many times the frames of a sentence
     # Sentences of so many batches are sorted by length before they are cut into batches, so that less is padding; 1
     # leaves them in their random order.
     bucket_batches: int = 1
@@ -156,6 +157,8 @@ class SentenceDataConfig(FootageConfig):
                 raise ConfigError(name, "must be at least 1")
         if self.max_frames < 4 or self.max_frames % 4:
             raise ConfigError("max_frames", "must be a multiple of 4")
+        if not 0 < self.speed[0] <= self.speed[1]:
+            raise ConfigError("speed", "two positive numbers, the smaller first")
         if self.bucket_batches < 1:
             raise ConfigError("bucket_batches", "must be at least 1")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.annotations import Clip
-from dataset.config import DataConfig
+from dataset.config import FootageConfig
 from dataset.keypoints import SafetensorsKeypoints, write_keypoints
 from dataset.video import FileSource, ImageFrames, VideoFrames, count_frames
 from utils.errors import UserError
@@ -22,7 +22,7 @@ class RawClips:
         UserError: the configuration names no videos, or they are not there.
     """
 
-    def __init__(self, config: DataConfig):
+    def __init__(self, config: FootageConfig):
         if config.videos is None:
             raise UserError("data.videos: missing; keypoints are found in videos")
         self.config, self.source = config, FileSource(Path(config.videos))
@@ -54,8 +54,12 @@ class RawClips:
             return clip.length or 0
         return max(0, count_frames(self._content(clip) or b"") - (clip.start_frame or 0))
 
+    def path(self, clip: Clip, frame: int = 0) -> str:
+        """Of a clip inside the videos, or of its image at a frame, counted from the beginning of the video."""
+        return self.config.path_of(clip.name, clip.video, frame)
+
     def _content(self, clip: Clip, frame: int = 0) -> bytes | None:
-        return self.source.read_if_there(self.config.path_of(clip.name, clip.video, frame))
+        return self.source.read_if_there(self.path(clip, frame))
 
 
 class KeypointParts:

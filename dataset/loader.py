@@ -26,7 +26,7 @@ class TrainingSchedule(Sampler[list[Request]]):
 
     def __init__(
         self,
-        samples: int,
+        dataset: SampleSet,
         batch_size: int,
         epochs: int,
         seed: int,
@@ -34,9 +34,9 @@ class TrainingSchedule(Sampler[list[Request]]):
         rank: int = 0,
         processes: int = 1,
     ):
-        self.samples, self.batch_size, self.epochs, self.seed = samples, batch_size, epochs, seed
+        self.dataset, self.batch_size, self.epochs, self.seed = dataset, batch_size, epochs, seed
         self.first_step, self.rank, self.processes = first_step, rank, processes
-        self.steps_per_epoch = -(-samples // batch_size)
+        self.steps_per_epoch = -(-len(dataset) // batch_size)
 
     def __len__(self) -> int:
         return self.epochs * self.steps_per_epoch - self.first_step
@@ -44,8 +44,9 @@ class TrainingSchedule(Sampler[list[Request]]):
     def __iter__(self) -> Iterator[list[Request]]:
         local = self.batch_size // self.processes
         for epoch in range(self.first_step // self.steps_per_epoch, self.epochs):
-            order = generator(self.seed, "order", epoch).permutation(self.samples)
+            order = generator(self.seed, "order", epoch).permutation(len(self.dataset))
             filled = np.resize(order, self.steps_per_epoch * self.batch_size)
+            filled = self.dataset.arrange(filled, self.batch_size, generator(self.seed, "arrange", epoch))
             skipped = max(0, self.first_step - epoch * self.steps_per_epoch)
             for step in range(skipped, self.steps_per_epoch):
                 first = step * self.batch_size + self.rank * local

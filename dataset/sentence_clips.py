@@ -5,12 +5,14 @@ Specification of the Two-Stream network, section 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dataset.batch import Request
+from dataset.config import SentenceDataConfig
 from dataset.footage import Choose, FootageBatch, FootageDataset, FootageReader
 from dataset.sentence_sampling import evaluation_frames, training_frames
 from dataset.sentences import GlossClasses, Sentence
@@ -47,7 +49,7 @@ class SentenceDataset(FootageDataset):
         classes: of their glosses.
         reader: of the clips; checked against the sentences here, so that what is missing ends the run before it
             starts.
-        most: so many frames of a sentence are read, a multiple of 4.
+        data: how many frames of a sentence are read, at which speeds, and how batches are arranged.
         training: draw the frames of every request at random; sentences must then be learnable: no gloss that has no
             class, and as many steps as CTC needs.
 
@@ -62,11 +64,12 @@ class SentenceDataset(FootageDataset):
         sentences: Sequence[Sentence],
         classes: GlossClasses,
         reader: FootageReader,
-        most: int,
+        data: SentenceDataConfig,
         training: bool,
     ):
         super().__init__(sentences, reader)
-        self.most, self.training = most, training
+        self.data, self.training = data, training
+        self.most = data.max_frames
         self.glosses = [classes.of(sentence) if training else [] for sentence in sentences]
         for sentence, glosses in zip(sentences, self.glosses, strict=True):
             self._check(sentence, glosses)
@@ -97,8 +100,23 @@ class SentenceDataset(FootageDataset):
                 f"{keypoints.path}: {where} has {length} frames, but keypoints of {found}: of another video?"
             )
 
+    def arrange(self, order: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
+        """Sorted by length within every `bucket_batches` batches; these then in random order."""
+        batches_together = self.data.bucket_batches
+        if batches_together == 1:
+            return order
+        lengths = np.array([sentence.length or self.most for sentence in self.clips])
+        arranged = []
+        for first in range(0, len(order), batches_together * batch_size):
+            bucket = order[first : first + batches_together * batch_size]
+            batches = bucket[np.argsort(lengths[bucket], kind="stable")].reshape(-1, batch_size)
+            arranged.append(rng.permutation(batches).reshape(-1))
+        return np.concatenate(arranged)
+
     def most_frames(self, clips: int) -> int:
-        lengths = sorted((min(sentence.length or self.most, self.most) for sentence in self.clips), reverse=True)
+        lengths = sorted(
+            (min(sentence.length or self.most, self.most) for sentence in self.clips), reverse=True
+        )
         return sum(lengths[:clips])
 
     def choose(self, request: Request) -> Choose:
@@ -110,7 +128,8 @@ class SentenceDataset(FootageDataset):
             if not self.training:
                 return [evaluation_frames(length, self.most)]
             assert draw is not None
-            return [training_frames(length, generator(draw[0], "frames", *draw[1:]), self.most)]
+            rng = generator(draw[0], "frames", *draw[1:])
+            return [training_frames(length, rng, self.most, self.data.speed)]
 
         return frames
 
@@ -128,7 +147,7 @@ class SentenceDataset(FootageDataset):
 
 def steps_needed(glosses: Sequence[int]) -> int:
     """By CTC: one for each gloss, and a blank between two that are equal."""
-    return len(glosses) + sum(a == b for a, b in zip(glosses, glosses[1:], strict=False))
+    return len(glosses) + sum(a == b for a, b in pairwise(glosses))
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

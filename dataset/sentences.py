@@ -6,8 +6,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from dataset.annotations import SPLITS, Annotations, Clip, Split, index_row, read_table
-from dataset.config import SentenceDataConfig, SentenceFilesConfig
+from dataset.annotations import SPLITS, Annotations, Clip, Split, index_row, read_annotations, read_table
+from dataset.config import DataConfig, FootageConfig, SentenceDataConfig, SentenceFilesConfig
 from dataset.pickles import load_data_pickle
 from utils.errors import UserError
 from utils.files import read_json
@@ -60,6 +60,18 @@ class GlossClasses:
                 )
             found.append(number)
         return found
+
+
+def read_clips(config: FootageConfig) -> Annotations[Clip] | Annotations[Sentence]:
+    """The clips that a configuration names, of single signs or of sentences.
+
+    Raises:
+        UserError: see `read_annotations` and `read_sentences`.
+    """
+    if isinstance(config, SentenceDataConfig):
+        return read_sentences(config)
+    assert isinstance(config, DataConfig)
+    return read_annotations(config)
 
 
 def read_sentences(config: SentenceDataConfig) -> Annotations[Sentence]:

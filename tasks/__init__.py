@@ -18,8 +18,15 @@ def _isolated(config: "Config", processes: "Processes") -> "Task":
     return import_module("tasks.isolated").IsolatedRecognition(config, processes)
 
 
+def _continuous(config: "Config", processes: "Processes") -> "Task":
+    return import_module("tasks.continuous").ContinuousRecognition(config, processes)
+
+
 # Add your own before you call `training.train`: TASKS["fingerspelling"] = Fingerspelling
-TASKS: "dict[str, Callable[[Config, Processes], Task]]" = {"isolated": _isolated}
+TASKS: "dict[str, Callable[[Config, Processes], Task]]" = {
+    "isolated": _isolated,
+    "continuous": _continuous,
+}
 
 
 def build_task(config: "Config", processes: "Processes") -> "Task":

@@ -33,7 +33,7 @@ class Task(ABC):
 
     vocabulary: list[str]
     higher_is_better: ClassVar[bool] = True
-    settings: ClassVar[Sequence[str]] = ("origin",)
+    settings: Sequence[str] = ("origin",)
 
     def __init__(self, config: Config, processes: Processes):
         self.config, self.processes = config, processes

@@ -18,9 +18,13 @@ from modeling.engine import has_bf16_units
 from modeling.fast import for_prediction
 from modeling.recognizer import predictions
 from modeling.weights import published_head
-from tests.parity import FAST, GOLDEN, GoldenFile, GoldenSet, as_windows, model_inputs
+from tests.parity.__main__ import SHIPPED, golden_set
+from tests.parity.golden import FAST, GoldenFile, as_windows
+from tests.parity.isolated import IsolatedSet, model_inputs
 
-CASES = GoldenSet(GOLDEN).cases()
+SETS = {directory.parent.name: golden_set(directory) for directory in SHIPPED}
+CASES = {f"{name}/{case}": run for name, golden in SETS.items() for case, run in golden.cases().items()}
+GOLDEN = SHIPPED[0]  # of isolated recognition
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +36,21 @@ def all_cores() -> Iterator[None]:
 
 
 def test_every_recorded_file_is_compared() -> None:
-    recorded = {f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("fp*/*.npz")}
-    recorded |= {path.stem for path in GOLDEN.glob("*.json")}
-    assert {name.removesuffix(FAST) for name in CASES} == recorded and len(recorded) == 41
+    recorded = {
+        f"{name}/{path.relative_to(golden.directory).with_suffix('')}"
+        for name, golden in SETS.items()
+        for path in golden.directory.rglob("*.*")
+        if path.stem != "unit_metrics_logits"  # read by unit_metrics
+    }
+    assert {name.removesuffix(FAST) for name in CASES} == recorded and len(recorded) == 64
 
 
 # Full-size clips take minutes; `make parity` compares them.
-FULL_SIZE = [name for name in CASES if name.removesuffix(FAST).endswith(("nla_full", "nla_e2e"))]
-LEFT_OUT = {name for name in CASES if name.startswith("fp32/") and name.endswith(FAST)}
-LEFT_OUT |= {name for name in CASES if name.startswith("fp64/") and name + FAST in CASES}
+FULL_SIZE = [
+    name for name in CASES if name.removesuffix(FAST).endswith(("nla_full", "nla_e2e", "s2g_two_full"))
+]
+LEFT_OUT = {name for name in CASES if "/fp32/" in name and name.endswith(FAST)}
+LEFT_OUT |= {name for name in CASES if "/fp64/" in name and name + FAST in CASES}
 COMPARED = [name for name in CASES if name not in LEFT_OUT]
 
 
@@ -62,13 +72,13 @@ EVALUATED = sorted(path.stem for path in GOLDEN.glob("fp32/eval_*.npz"))
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if f"fp32/{name}" in FULL_SIZE else [])
+        pytest.param(name, marks=[pytest.mark.slow] if f"golden/fp32/{name}" in FULL_SIZE else [])
         for name in EVALUATED
     ],
 )
 @torch.no_grad()
 def test_bf16_predicts_the_recorded_signs(case: str) -> None:
-    golden, file = GoldenSet(GOLDEN), GoldenFile(GOLDEN / "fp32" / f"{case}.npz")
+    golden, file = IsolatedSet(GOLDEN), GoldenFile(GOLDEN / "fp32" / f"{case}.npz")
     entry = golden.manifest[case]
     model = golden.model(entry["model"], torch.float32)
     windows = {

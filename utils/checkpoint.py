@@ -46,9 +46,15 @@ class TrainState:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def finish_epoch(self, score: float | None, higher_is_better: bool = True) -> bool:
-        """Note the validation score of an epoch; whether it is the best so far (always, without validation)."""
+        """Note the validation score of an epoch, None without one; whether it is the best so far.
+
+        As long as there is no score at all, every epoch is.
+        """
         earlier = self.best_score
-        best = score is None or earlier is None or (score > earlier if higher_is_better else score < earlier)
+        if score is None or earlier is None:
+            best = earlier is None
+        else:
+            best = score > earlier if higher_is_better else score < earlier
         if best:
             self.best_epoch, self.best_score = self.validated, score
         self.validated += 1

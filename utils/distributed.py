@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.errors import UserError
 
@@ -60,6 +61,10 @@ class Processes:
         value = torch.tensor(float(flag), device=self.device)
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return bool(value)
+
+    def largest(self, value: int) -> int:
+        """The largest of the processes' values."""
+        return max(self.gather(value))
 
     def barrier(self) -> None:
         if self.count > 1:
@@ -141,29 +146,33 @@ class _Reduce(torch.autograd.Function):
         return total
 
 
-class SyncBatchNormCPU(nn.BatchNorm3d):
-    """BatchNorm3d whose training statistics cover the clips of all processes, for gloo.
+class SyncBatchNormCPU(_BatchNorm):
+    """BatchNorm whose training statistics cover the values of all processes, for gloo: [B, C, ...] or [N, C].
 
-    `nn.SyncBatchNorm` works on CUDA only. Every process must hold the same number of values.
+    `nn.SyncBatchNorm` works on CUDA only. Processes may hold different numbers of values.
     """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of axes."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         dtype, x = x.dtype, x.to(self.weight.dtype)
-        dims = (0, 2, 3, 4)
-        count = x.numel() // x.shape[1] * dist.get_world_size()
-        mean = _Reduce.apply(x.sum(dim=dims)) / count  # [C]
-        centred = x - mean[:, None, None, None]
+        dims = [axis for axis in range(x.dim()) if axis != 1]
+        shape = [-1] + [1] * (x.dim() - 2)
+        own = x.new_tensor([x.numel() // x.shape[1]])
+        sums, count = _Reduce.apply(torch.cat([x.sum(dim=dims), own])).split([x.shape[1], 1])
+        centred = x - (sums / count).view(shape)
         variance = _Reduce.apply(centred.square().sum(dim=dims)) / count
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
+            self.running_mean.lerp_(sums / count, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale[:, None, None, None] + self.bias[:, None, None, None]).to(dtype)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(dtype)
 
 
 def distribute(model: nn.Module, processes: Processes) -> nn.Module:
@@ -175,7 +184,7 @@ def distribute(model: nn.Module, processes: Processes) -> nn.Module:
         devices = [processes.device.index]
     else:
         for module in model.modules():
-            if type(module) is nn.BatchNorm3d:
+            if type(module) in (nn.BatchNorm1d, nn.BatchNorm3d):
                 module.__class__ = SyncBatchNormCPU
         devices = None
     return nn.parallel.DistributedDataParallel(

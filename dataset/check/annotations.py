@@ -1,7 +1,7 @@
 """Clips, glosses and signers, without looking into any file."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,38 +9,30 @@ from dataset.annotations import SPLITS, Annotations, Clip, Split
 from dataset.check.findings import Finding
 
 
-def describe(annotations: Annotations) -> list[str]:
+def describe(annotations: Annotations[Clip]) -> list[str]:
     """How many clips, glosses and signers there are, and how the training clips spread over the glosses."""
-    by_split = Counter(clip.split for clip in annotations.clips)
-    signers = {
-        split: {c.signer for c in annotations.clips if c.split == split and c.signer} for split in SPLITS
-    }
-    splits = ", ".join(
-        f"{split} {by_split[split]}" + (f" of {len(signers[split])} signers" if signers[split] else "")
-        for split in SPLITS
-    )
     trained = Counter(clip.gloss for clip in annotations.clips if clip.split == "train")
     counts = [trained[gloss] for gloss in annotations.vocabulary]
     return [
-        f"{len(annotations.clips)} clips ({splits}), {len(annotations.vocabulary)} glosses",
+        f"{len(annotations.clips)} clips ({describe_splits(annotations.clips)}), {len(counts)} glosses",
         f"training clips a gloss: {min(counts)} to {max(counts)}, median {np.median(counts):g}",
     ]
 
 
-def check_annotations(annotations: Annotations, validation_split: Split | None) -> list[Finding]:
+def describe_splits(clips: Sequence[Clip]) -> str:
+    """Clips and signers of every split."""
+    counts = Counter(clip.split for clip in clips)
+    signers = {split: {c.signer for c in clips if c.split == split and c.signer} for split in SPLITS}
+    return ", ".join(
+        f"{split} {counts[split]}" + (f" of {len(signers[split])} signers" if signers[split] else "")
+        for split in SPLITS
+    )
+
+
+def check_annotations(annotations: Annotations[Clip], validation_split: Split | None) -> list[Finding]:
     """What is odd about splits, glosses and signers."""
     clips = annotations.clips
-    findings = []
-    there = {clip.split for clip in clips}
-    needed = {"train", validation_split} - {None}
-    for split in SPLITS:
-        if split not in there and split in needed:
-            what = "nothing to train on"
-            if split != "train":
-                what = "evaluation.validation_split names it; name another, or null for none"
-            findings.append(Finding("split without clips", split, what, "fatal"))
-        elif split not in there and split == "test":
-            findings.append(Finding("split without clips", split, "nothing to evaluate on"))
+    findings = check_splits(clips, validation_split)
     glosses: dict[str, dict[str, list[Clip]]] = {gloss: defaultdict(list) for gloss in annotations.vocabulary}
     for clip in clips:
         glosses[clip.gloss][clip.split].append(clip)
@@ -58,18 +50,48 @@ def check_annotations(annotations: Annotations, validation_split: Split | None) 
         findings.append(
             Finding("gloss outside the vocabulary", clip.name, f"{clip.gloss!r}: the clip is left out")
         )
+    findings += check_spelling([*annotations.vocabulary, *{clip.gloss for clip in annotations.left_out}])
+    return findings + check_signers(clips)
+
+
+def check_splits(clips: Sequence[Clip], validation_split: Split | None) -> list[Finding]:
+    """Splits that a run wants and that have no clips."""
+    findings = []
+    there = {clip.split for clip in clips}
+    needed = {"train", validation_split} - {None}
+    for split in SPLITS:
+        if split not in there and split in needed:
+            what = "nothing to train on"
+            if split != "train":
+                what = "evaluation.validation_split names it; name another, or null for none"
+            findings.append(Finding("split without clips", split, what, "fatal"))
+        elif split not in there and split == "test":
+            findings.append(Finding("split without clips", split, "nothing to evaluate on"))
+    return findings
+
+
+def check_spelling(glosses: Iterable[str]) -> list[Finding]:
+    """Glosses that are one and the same but for capitals and spaces."""
     written: dict[str, list[str]] = defaultdict(list)
-    for gloss in [*annotations.vocabulary, *{clip.gloss for clip in annotations.left_out}]:
+    for gloss in glosses:
         written[" ".join(gloss.casefold().replace("_", " ").split())].append(gloss)
-    for alike in written.values():
-        if len(alike) > 1:
-            detail = "differ in capitals and spaces only: " + ", ".join(map(repr, sorted(alike)))
-            findings.append(Finding("glosses that are written alike", alike[0], detail))
-    trainers = Counter(clip.signer for clip in clips if clip.split == "train" and clip.signer)
-    for signer, count in sorted(Counter(c.signer for c in clips if c.split == "test" and c.signer).items()):
-        if signer in trainers:
-            detail = f"{count} test and {trainers[signer]} training clips"
-            findings.append(Finding("test signer in training", str(signer), detail))
+    detail = "differ in capitals and spaces only: "
+    return [
+        Finding("glosses that are written alike", alike[0], detail + ", ".join(map(repr, sorted(alike))))
+        for alike in written.values()
+        if len(alike) > 1
+    ]
+
+
+def check_signers(clips: Sequence[Clip]) -> list[Finding]:
+    """Signers who train and are evaluated."""
+    findings = []
+    counts = {split: Counter(c.signer for c in clips if c.split == split and c.signer) for split in SPLITS}
+    for split in ("dev", "test"):
+        for signer, count in sorted(counts[split].items()):
+            if signer in counts["train"]:
+                detail = f"{count} {split} and {counts['train'][signer]} training clips"
+                findings.append(Finding(f"{split} signer in training", str(signer), detail))
     return findings
 
 

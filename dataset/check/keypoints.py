@@ -3,7 +3,7 @@
 import numpy as np
 
 from dataset.annotations import Clip
-from dataset.check.findings import Finding
+from dataset.check.findings import Finding, Level
 from dataset.keypoint_summary import hands_found
 from dataset.keypoints import KeypointStore, SafetensorsKeypoints
 from utils.errors import UserError
@@ -14,13 +14,14 @@ FEW_HANDS = 0.1  # share of a clip's frames with a hand below which it is named
 
 
 def check_keypoints(
-    store: KeypointStore, clip: Clip, frames: int | None, side: int
+    store: KeypointStore, clip: Clip, frames: int | None, frame_size: tuple[int, int], exact: bool
 ) -> tuple[np.ndarray | None, list[Finding]]:
     """The keypoints of a clip, None if they cannot be used, and what is wrong with them.
 
     Args:
         frames: of its video, None where it is not known.
-        side: raw frame side, pixels, where the store does not say it.
+        frame_size: height and width of the raw frames, pixels, where the store does not say it.
+        exact: whether a run refuses keypoints of more or fewer frames.
     """
     if clip.name not in store:
         return None, [Finding("no keypoints", clip.name, clip.video, "fatal")]
@@ -33,13 +34,11 @@ def check_keypoints(
     if not np.isfinite(keypoints).all():
         return None, [Finding("keypoints that are not finite", clip.name, "NaN or infinite", "fatal")]
     findings = []
-    if frames is not None and len(keypoints) < frames:
-        detail = f"{frames} frames, keypoints for {len(keypoints)}"
-        findings.append(Finding("fewer keypoints than frames", clip.name, detail, "damage"))
-    elif frames is not None and len(keypoints) > frames:
-        detail = f"{frames} frames, keypoints for {len(keypoints)}"
-        findings.append(Finding("more keypoints than frames", clip.name, detail))
-    size = np.array(store.frame_size(clip.name) or (side, side))
+    if frames is not None and len(keypoints) != frames:
+        kind = "fewer keypoints than frames" if len(keypoints) < frames else "more keypoints than frames"
+        level: Level = "fatal" if exact else "damage" if len(keypoints) < frames else "warning"
+        findings.append(Finding(kind, clip.name, f"{frames} frames, keypoints for {len(keypoints)}", level))
+    size = np.array(store.frame_size(clip.name) or frame_size[::-1])
     confident = keypoints[..., 2] >= CONFIDENT_FROM
     beyond = (keypoints[..., :2] < -OUTSIDE_BY * size) | (keypoints[..., :2] > (1 + OUTSIDE_BY) * size)
     outside = float((beyond.any(axis=2) & confident).mean())

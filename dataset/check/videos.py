@@ -13,12 +13,14 @@ _SIDE = 32  # pixels; frames are decoded to be counted, not to be seen
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Of one clip. digest: of its whole video file (or images), None if there is none. problem: of decoding."""
+    """Of one clip. digest: of its whole video file (or images), None if there is none. problem: of decoding.
+    size: height and width of its first frame, None if there is none."""
 
     clip: Clip
     frames: int
     digest: str | None
     problem: str | None
+    size: tuple[int, int] | None = None
 
 
 class VideoInspector:
@@ -34,9 +36,18 @@ class VideoInspector:
         digest = hashlib.sha256()
         for content in contents:
             digest.update(content)
-        frames = self._clips.frames(clip, lambda height, width: (_SIDE, _SIDE))
-        count = sum(1 for _ in frames)
-        return VideoFacts(clip, count, digest.hexdigest(), frames.problem)
+        sizes: list[tuple[int, int]] = []
+
+        def small(height: int, width: int) -> tuple[int, int]:
+            sizes.append((height, width))
+            return _SIDE, _SIDE
+
+        frames = self._clips.frames(clip, small)
+        count = 0
+        for count, frame in enumerate(frames, start=1):
+            if not sizes:  # images, which come as they are
+                sizes.append((frame.shape[0], frame.shape[1]))
+        return VideoFacts(clip, count, digest.hexdigest(), frames.problem, sizes[0] if sizes else None)
 
 
 def check_video(facts: VideoFacts) -> list[Finding]:

@@ -4,36 +4,25 @@ Each clip that is done is at once a file in `<out>/parts`; a preparation that is
 preparation that is complete is brought up to date when recordings are added or replaced.
 """
 
-import csv
-import fcntl
 import hashlib
-import io
 import json
-import os
 import shutil
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dataset.prepare.cutting import CutClip, Size, cut_images, cut_video
+from dataset.prepare.output import KEYPOINTS, REPORT, STATE, claimed, text_files, write_texts
 from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles
-from dataset.prepare.report import Outcome, PreparationReport
+from dataset.prepare.report import Outcome, PreparationReport, read_outcomes
 from dataset.video import FileSource
 from utils.errors import UserError
 from utils.files import read_json, replacing, write_json
 from utils.progress import progress_bar
 from utils.workers import on_processes
-
-_REPORT = "report.json"
-_STATE = "preparation.json"
-_KEYPOINTS = "keypoints.safetensors"  # that gen_pose.py is told to write
-_TEXTS = ("clips.csv", "vocabulary.json", "data.yaml", "report.md", _REPORT)
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class _Job:
 def build(
     plan: Plan, files: SourceFiles, out: Path, size: Size, processes: int
 ) -> tuple[PreparationReport, int]:
-    """Bring the data set in `out` up to date: clips.zip, clips.csv, vocabulary.json, data.yaml and report.md.
+    """Bring the data set in `out` up to date: clips.zip, and what `write_texts` writes.
 
     Returns:
         The report, and how many clips were cut now; those of an earlier preparation are kept where neither their part
@@ -58,8 +47,6 @@ def build(
         UserError: `out` holds anything else or cannot be written, lies in the source, is being prepared by another
             process, or no recording is there.
     """
-    if out.resolve().is_relative_to(files.path.resolve()):
-        raise UserError(f"--out {out}: lies within the videos, which are never changed; name another folder")
     present = [r for r in plan.recordings if r.file is not None]
     if not present:
         example = f" (the first: {plan.recordings[0].wanted})" if plan.recordings else ""
@@ -67,31 +54,32 @@ def build(
             f"{files.path}: none of the {len(plan.recordings)} clips is there{example}; paths are relative to it, and "
             f"it has {len(files.videos)} videos and {len(files.images)} folders of images"
         )
-    with _claimed(out):
-        return _build(plan, present, files, out, size, processes)
+    with claimed(out, plan.title, files.path) as state:
+        return _build(plan, present, files, out, state, size, processes)
 
 
 def _build(
-    plan: Plan, present: list[Recording], files: SourceFiles, out: Path, size: Size, processes: int
+    plan: Plan,
+    present: list[Recording],
+    files: SourceFiles,
+    out: Path,
+    state: dict[str, Any],
+    size: Size,
+    processes: int,
 ) -> tuple[PreparationReport, int]:
     keys = {r.name: _key(r, files, size) for r in present}
-    state: dict[str, Any] = read_json(out / _STATE, dict) if (out / _STATE).is_file() else {}
-    if not state and any(out.iterdir()):
-        raise UserError(f"--out {out}: holds files that are not of a preparation; name another folder")
-    if state and state["title"] != plan.title:
-        raise UserError(f"--out {out}: holds {state['title']}, not {plan.title}; name another folder")
     content = _fingerprint([plan.vocabulary, [asdict(r) for r in plan.recordings], keys])
     parts = _Parts(out / "parts", keys)
     old = state.get("keys", {})  # of a complete preparation
     if old and _zip_is_whole(out, state):
-        if state["content"] == content and all((out / name).is_file() for name in _TEXTS):
-            return PreparationReport.read(out / _REPORT), 0
+        if state["content"] == content and all((out / name).is_file() for name in text_files(plan)):
+            return PreparationReport(plan, read_outcomes(out / REPORT)), 0
         parts.take_over(out, old)
     changed = [name for name, key in old.items() if name in keys and keys[name] != key]
-    if changed and (out / _KEYPOINTS).is_file():
-        text = f"changed since their keypoints were found; remove {out / _KEYPOINTS} to find all anew"
+    if changed and (out / KEYPOINTS).is_file():
+        text = f"changed since their keypoints were found; remove {out / KEYPOINTS} to find all anew"
         plan.notes.append(Note(text, changed))
-    write_json(out / _STATE, {"title": plan.title})
+    write_json(out / STATE, {"title": plan.title})
 
     outcomes = {r.name: Outcome("missing") for r in plan.recordings}
     for recording in present:
@@ -107,29 +95,9 @@ def _build(
     _write(plan, report, parts, out)
     zip_size = (out / "clips.zip").stat().st_size
     # Last: it says that the preparation is complete.
-    write_json(out / _STATE, {"title": plan.title, "content": content, "zip_size": zip_size, "keys": keys})
+    write_json(out / STATE, {"title": plan.title, "content": content, "zip_size": zip_size, "keys": keys})
     shutil.rmtree(parts.folder, ignore_errors=True)
     return report, sum(outcomes[r.name].state == "present" for r in left)
-
-
-@contextmanager
-def _claimed(out: Path) -> Iterator[None]:
-    """A folder that no other process prepares at the same time."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"--out {out}: another process is preparing it") from None
-    else:
-        yield
-    finally:
-        os.close(handle)
-        with suppress(OSError):
-            out.rmdir()  # where nothing was written
 
 
 def _zip_is_whole(out: Path, state: dict[str, Any]) -> bool:
@@ -176,7 +144,7 @@ class _Parts:
     def take_over(self, out: Path, old_keys: dict[str, str]) -> None:
         """Keep the clips of a complete preparation that are still wanted as they are."""
         wanted = set(self._keys.values())
-        outcomes = PreparationReport.read(out / _REPORT).outcomes
+        outcomes = read_outcomes(out / REPORT)
         with zipfile.ZipFile(out / "clips.zip") as archive:
             for name, key in old_keys.items():
                 if key in wanted and outcomes[name].state == "present":
@@ -212,31 +180,7 @@ def _write(plan: Plan, report: PreparationReport, parts: _Parts, out: Path) -> N
     with replacing(out / "clips.zip") as partial, zipfile.ZipFile(partial, "w") as archive:
         for recording in there:  # without dates, so that the same clips make the same file
             archive.writestr(zipfile.ZipInfo(f"{recording.name}.mp4"), parts.path(recording).read_bytes())
-    rows = io.StringIO(newline="")
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(["name", "gloss", "split", "video", "frames", "signer"])
-    for r in there:
-        frames = report.outcomes[r.name].frames
-        writer.writerow([r.name, r.gloss, r.split, f"{r.name}.mp4", frames, r.signer or ""])
-    data = {
-        "index": "clips.csv",
-        "videos": "clips.zip",
-        "vocabulary": "vocabulary.json",
-        "keypoints": _KEYPOINTS,
-        "word_embeddings": "word_embeddings.safetensors",
-    }
-    texts = {
-        "clips.csv": rows.getvalue(),
-        "vocabulary.json": json.dumps(plan.vocabulary, ensure_ascii=False, indent=0) + "\n",
-        "data.yaml": yaml.safe_dump(
-            {key: (out / name).as_posix() for key, name in data.items()}, sort_keys=False
-        ),
-        "report.md": report.text(),
-    }
-    for name, text in texts.items():
-        with replacing(out / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    report.write(out / _REPORT)
+    write_texts(report, out / "clips.zip", {r.name: f"{r.name}.mp4" for r in there}, out)
 
 
 def _fingerprint(content: Any) -> str:

@@ -1,10 +1,13 @@
-"""Own recordings: a folder for each gloss, or a CSV file that lists them."""
+"""Own recordings of single signs: a folder for each gloss, or a CSV file that lists them."""
 
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dataset.annotations import SPLITS, Split, part_cells, read_table, split_cell
 from dataset.prepare.recordings import Note, Plan, Recording, SourceFiles
@@ -12,6 +15,9 @@ from utils.errors import UserError
 from utils.seeding import generator
 
 SHARE = 0.15  # of the clips for each of dev and test
+
+Clips = list[tuple[str, str | None]]  # gloss and signer of each
+Division = tuple[list[Split], list[Note]]  # splits of clips, and what could not be had
 
 
 def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
@@ -25,7 +31,16 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
     Raises:
         UserError: no recordings, or a table that does not say what it should.
     """
-    entries = _from_folders(files) if table is None else _from_table(table, files)
+    entries = _from_folders(files) if table is None else table_entries(table, files, "gloss")
+    recordings, notes = planned(entries, files, lambda clips: divide(clips, seed))
+    vocabulary = sorted({r.gloss for r in recordings if r.split == "train"})
+    return Plan("own recordings", recordings, vocabulary, notes)
+
+
+def planned(
+    entries: list[dict[str, Any]], files: SourceFiles, divide: Callable[[Clips], Division]
+) -> tuple[list[Recording], list[Note]]:
+    """Recordings with names and splits, and notes on what is odd; `divide`: into splits, where entries have none."""
     names = _names([entry["video"] for entry in entries])
     recordings = [
         Recording(
@@ -37,6 +52,7 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
             start=entry.get("start_frame") or 0,
             end=entry.get("end_frame"),
             wanted=entry["video"],
+            text=entry.get("text"),
         )
         for name, entry in zip(names, entries, strict=True)
     ]
@@ -44,24 +60,29 @@ def plan_folder(files: SourceFiles, table: Path | None, seed: int) -> Plan:
     if missing := [entry["video"] for entry in entries if entry["file"] is None]:
         notes.append(Note(f"not in {files.path}", missing))
     if not any(entry.get("split") for entry in entries):
-        splits, how = divide([(r.gloss, r.signer) for r in recordings], seed)
+        splits, how = divide([(r.gloss, r.signer) for r in recordings])
         notes += how
         recordings = [replace(r, split=split) for r, split in zip(recordings, splits, strict=True)]
     if not any(r.split == "dev" for r in recordings):
         notes.append(Note("no clips for dev: train with evaluation.validation_split=test, or =null for none"))
-    return Plan(
-        "own recordings", recordings, sorted({r.gloss for r in recordings if r.split == "train"}), notes
-    )
+    return recordings, notes
 
 
-def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split], list[Note]]:
-    """Splits for clips of (gloss, signer), and notes on what could not be had.
-
-    Where every clip has a signer, whole signers go to test and dev, until each has its share of the clips, as long as
-    every gloss keeps a training clip. Otherwise each gloss is divided: one test clip from two clips on, one dev
-    clip from four on, more by share.
-    """
+def divide(clips: Clips, seed: int) -> Division:
+    """Whole signers, as `by_signer` divides them; where that cannot be, each gloss is divided."""
     rng = generator(seed, "splits")
+    if (division := by_signer(clips, rng)) is not None:
+        return division
+    notes = [Note("divided within each gloss: the same signers may be in all splits")]
+    counts = Counter(gloss for gloss, _ in clips)
+    if alone := sorted(gloss for gloss, count in counts.items() if count == 1):
+        notes.append(Note("glosses with a single clip, which trains and is never tested", alone))
+    return within_glosses(clips, rng), notes
+
+
+def by_signer(clips: Clips, rng: np.random.Generator) -> Division | None:
+    """Whole signers go to test and, from three on, to dev until each has its share of the clips, as long as every gloss
+    keeps a training clip. None where a clip has no signer, or nobody can be spared for test."""
     signers = sorted({signer for _, signer in clips if signer is not None})
     if all(signer is not None for _, signer in clips) and len(signers) > 1:
         order = [signers[i] for i in rng.permutation(len(signers))]
@@ -76,6 +97,11 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
                 if split in chosen.values()
             ]
             return [chosen[signer] for _, signer in clips if signer is not None], notes
+    return None
+
+
+def within_glosses(clips: Clips, rng: np.random.Generator) -> list[Split]:
+    """Of each gloss one test clip from two clips on, one dev clip from four on, more by share."""
     splits: list[Split] = ["train"] * len(clips)
     by_gloss: dict[str, list[int]] = defaultdict(list)
     for index, (gloss, _) in enumerate(clips):
@@ -89,16 +115,10 @@ def divide(clips: list[tuple[str, str | None]], seed: int) -> tuple[list[Split],
             splits[index] = "test"
         for index in order_[test : test + dev]:
             splits[index] = "dev"
-    notes = [Note("divided within each gloss: the same signers may be in all splits")]
-    alone = [gloss for gloss, indices in sorted(by_gloss.items()) if len(indices) == 1]
-    if alone:
-        notes.append(Note("glosses with a single clip, which trains and is never tested", alone))
-    return splits, notes
+    return splits
 
 
-def _give_signers(
-    clips: list[tuple[str, str | None]], order: list[str], chosen: dict[str, Split], split: Split
-) -> None:
+def _give_signers(clips: Clips, order: list[str], chosen: dict[str, Split], split: Split) -> None:
     """Move training signers to a split until it has its share of the clips."""
     have = 0
     for signer in order:
@@ -130,17 +150,22 @@ def _from_folders(files: SourceFiles) -> list[dict[str, Any]]:
     return entries
 
 
-def _from_table(table: Path, files: SourceFiles) -> list[dict[str, Any]]:
+def table_entries(table: Path, files: SourceFiles, shown: str) -> list[dict[str, Any]]:
+    """The rows of a table of recordings; `shown`: the column of what they show."""
     there = set(files.videos)
     entries = []
-    for where, row in read_table(table, ("video", "gloss")):
+    for where, row in read_table(table, ("video", shown)):
         video = row["video"].replace("\\", "/").removeprefix("./")
         start, end = part_cells(where, row)
+        gloss = " ".join(unicodedata.normalize("NFC", row[shown]).split())
+        if not gloss:
+            raise UserError(f"{where}: {shown} is empty")
         entries.append(
             {
                 "video": video,
                 "file": video if video in there else None,
-                "gloss": unicodedata.normalize("NFC", row["gloss"]).strip(),
+                "gloss": gloss,
+                "text": row.get("text") or None,
                 "signer": row.get("signer") or None,
                 "split": split_cell(where, row["split"]) if row.get("split") else None,
                 "start_frame": start,

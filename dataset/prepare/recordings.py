@@ -4,8 +4,10 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from dataset.annotations import Split
+from dataset.sentences import BLANK
 from dataset.video import FileSource
 
 VIDEO_SUFFIXES = {
@@ -39,6 +41,7 @@ class Recording:
     box: the part of the picture: top, left, bottom, right, as shares of its height and width.
     cut_before: whether the file may be the part itself, cut out by whoever handed it on.
     wanted: what was looked for, where there is no file.
+    text: what a sentence says in the spoken language.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Recording:
     box: tuple[float, float, float, float] | None = None
     cut_before: bool = False
     wanted: str = ""
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,69 @@ class Plan:
     recordings: list[Recording]
     vocabulary: list[str]
     notes: list[Note] = field(default_factory=list)
+
+    index: ClassVar[str] = "clips.csv"
+    clips: ClassVar[str] = "clips"  # what reports call them
+
+    @property
+    def classes(self) -> list[str]:
+        """What vocabulary.json holds."""
+        return self.vocabulary
+
+    def glosses(self, recording: Recording) -> list[str]:
+        """What a clip shows, as in the vocabulary."""
+        return [recording.gloss]
+
+    def row(self, recording: Recording, video: str, frames: int) -> dict[str, Any]:
+        """Of a clip in the index."""
+        r = recording
+        return {
+            "name": r.name, "gloss": r.gloss, "split": r.split, "video": video, "frames": frames, "signer": r.signer,
+        }  # fmt: skip
+
+    def settings(self, out: Path) -> dict[str, Any]:
+        """What a configuration says of the set besides its index, videos, vocabulary and keypoints."""
+        return {"word_embeddings": (out / "word_embeddings.safetensors").as_posix()}
+
+
+@dataclass
+class SentencePlan(Plan):
+    """The same of clips that show sentences: `gloss` of a recording holds its glosses, separated by spaces.
+
+    vocabulary: the glosses of the training sentences. lower_case: whether it is in small letters. reading: further keys
+    of the data section, and their values.
+    """
+
+    vocabulary: list[str] = field(init=False)
+    lower_case: bool = False
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    index: ClassVar[str] = "sentences.csv"
+    clips: ClassVar[str] = "sentences"
+
+    def __post_init__(self) -> None:
+        glosses = {gloss for r in self.recordings for gloss in self.glosses(r)}
+        trained = {gloss for r in self.recordings if r.split == "train" for gloss in self.glosses(r)}
+        self.vocabulary = sorted(trained)
+        if glosses - trained:
+            self.notes.append(Note("glosses that no training sentence has", sorted(glosses - trained)))
+
+    @property
+    def classes(self) -> list[str]:
+        return [BLANK, *self.vocabulary]
+
+    def glosses(self, recording: Recording) -> list[str]:
+        return (recording.gloss.lower() if self.lower_case else recording.gloss).split()
+
+    def row(self, recording: Recording, video: str, frames: int) -> dict[str, Any]:
+        r = recording
+        return {
+            "name": r.name, "glosses": r.gloss, "split": r.split, "video": video, "text": r.text, "frames": frames,
+            "signer": r.signer,
+        }  # fmt: skip
+
+    def settings(self, out: Path) -> dict[str, Any]:
+        return {"lower_case": self.lower_case, **self.reading}
 
 
 class SourceFiles:

@@ -34,17 +34,22 @@ class PreparationReport:
 
     def summary(self) -> str:
         """Counts by split, what is odd, and the first few problems."""
-        lines = [f"{'':8}{'clips':>8}" + "".join(f"{state:>10}" for state in STATES)]
+        width = max(8, len(self.plan.clips) + 1)
+        lines = [f"{'':8}{self.plan.clips:>{width}}" + "".join(f"{state:>10}" for state in STATES)]
         for split in SPLITS:
             counts = self.count(split)
-            lines.append(f"{split:8}{counts.total():8}" + "".join(f"{counts[state]:10}" for state in STATES))
+            lines.append(
+                f"{split:8}{counts.total():{width}}" + "".join(f"{counts[state]:10}" for state in STATES)
+            )
         untrained = self._untrained()
         glosses = len(self.plan.vocabulary)
-        lines.append(f"{glosses} glosses, {glosses - len(untrained)} of them with training clips")
+        lines.append(f"{glosses} glosses, {glosses - len(untrained)} of them with training {self.plan.clips}")
         lines += map(str, self.plan.notes)
         for title, problems in (("broken", self._problems("broken")), ("damaged", self._problems("present"))):
             if problems:
-                lines.append(f"{title} clips: " + shown([f"{r.name} ({p})" for r, p in problems], 3))
+                lines.append(
+                    f"{title} {self.plan.clips}: " + shown([f"{r.name} ({p})" for r, p in problems], 3)
+                )
         return "\n".join(lines)
 
     def text(self) -> str:
@@ -52,7 +57,7 @@ class PreparationReport:
         lines = [
             f"# {self.plan.title}",
             "",
-            "| split | clips | " + " | ".join(STATES) + " |",
+            f"| split | {self.plan.clips} | " + " | ".join(STATES) + " |",
             "| --- " * 5 + "|",
         ]
         for split in SPLITS:
@@ -69,14 +74,15 @@ class PreparationReport:
             if problems:
                 lines += ["", f"## {heading}", "", *(f"- {r.name} ({r.file}): {p}" for r, p in problems)]
         if untrained := self._untrained():
-            lines += ["", "## Glosses without a training clip", "", ", ".join(untrained)]
+            lines += ["", f"## Glosses without training {self.plan.clips}", "", ", ".join(untrained)]
         if missing := {r.wanted for r in self.plan.recordings if self.outcomes[r.name].state == "missing"}:
             lines += ["", "## Missing videos", "", ", ".join(sorted(missing))]
-        lines += ["", "## Clips of each gloss: present / missing / broken", ""]
+        lines += ["", f"## {self.plan.clips.capitalize()} of each gloss: present / missing / broken", ""]
         lines += ["| gloss | " + " | ".join(SPLITS) + " |", "| --- " * 4 + "|"]
         counts_of: dict[tuple[str, str], Counter[State]] = {}
         for r in self.plan.recordings:
-            counts_of.setdefault((r.gloss, r.split), Counter())[self.outcomes[r.name].state] += 1
+            for gloss in set(self.plan.glosses(r)):
+                counts_of.setdefault((gloss, r.split), Counter())[self.outcomes[r.name].state] += 1
         for gloss in self.plan.vocabulary:
             cells = [counts_of.get((gloss, split), Counter()) for split in SPLITS]
             lines.append(
@@ -85,34 +91,30 @@ class PreparationReport:
         return "\n".join(lines) + "\n"
 
     def write(self, path: Path) -> None:
-        """As JSON, which `read` reads."""
+        """As JSON."""
         clips = [{**asdict(r), **asdict(self.outcomes[r.name])} for r in self.plan.recordings]
         content = {"title": self.plan.title, "vocabulary": self.plan.vocabulary, "clips": clips}
         write_json(path, {**content, "notes": [asdict(note) for note in self.plan.notes]})
 
-    @classmethod
-    def read(cls, path: Path) -> "PreparationReport":
-        content = read_json(path, dict)
-        outcome_keys = Outcome.__dataclass_fields__
-        recordings, outcomes = [], {}
-        for clip in content["clips"]:
-            recording = Recording(**{key: value for key, value in clip.items() if key not in outcome_keys})
-            recordings.append(recording)
-            outcomes[recording.name] = Outcome(**{key: clip[key] for key in outcome_keys})
-        notes = [Note(**note) for note in content["notes"]]
-        return cls(Plan(content["title"], recordings, content["vocabulary"], notes), outcomes)
-
     def _untrained(self) -> list[str]:
         trained = {
-            r.gloss
+            gloss
             for r in self.plan.recordings
             if r.split == "train" and self.outcomes[r.name].state == "present"
+            for gloss in self.plan.glosses(r)
         }
         return [gloss for gloss in self.plan.vocabulary if gloss not in trained]
 
     def _problems(self, state: State) -> list[tuple[Recording, str]]:
         found = ((r, self.outcomes[r.name]) for r in self.plan.recordings)
         return [(r, o.problem) for r, o in found if o.state == state and o.problem is not None]
+
+
+def read_outcomes(path: Path) -> dict[str, Outcome]:
+    """What became of each clip, by name, from a report that was written."""
+    keys = Outcome.__dataclass_fields__
+    clips = read_json(path, dict)["clips"]
+    return {clip["name"]: Outcome(**{key: clip[key] for key in keys}) for clip in clips}
 
 
 def _whole(note: Note) -> str:

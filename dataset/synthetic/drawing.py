@@ -5,6 +5,7 @@ background, hair, trunk, head, then the arm that is further from the camera befo
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -64,14 +65,17 @@ class _Canvas:
     def polygon(self, points: np.ndarray, colour: Colour) -> None:
         cv2.fillPoly(self.picture, [_fixed(points)], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
-    def line(self, points: np.ndarray, width: float, colour: Colour) -> None:
-        thickness = max(1, round(width * self.unit))
-        cv2.polylines(self.picture, [_fixed(points)], False, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    def line(self, points: np.ndarray, *strokes: tuple[float, Colour]) -> None:
+        """Lines of these widths and colours, one over the other."""
+        fixed = [_fixed(points)]
+        for width, colour in strokes:
+            thickness = max(1, round(width * self.unit))
+            cv2.polylines(self.picture, fixed, False, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def disc(self, centre: np.ndarray, radius: float, colour: Colour) -> None:
-        x, y = _fixed(centre[None])[0]
+        x, y = (round(value * 2**_SUBPIXEL_BITS) for value in centre[:2].tolist())
         reach = round(radius * self.unit * 2**_SUBPIXEL_BITS)
-        cv2.circle(self.picture, (int(x), int(y)), reach, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(self.picture, (x, y), reach, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def limb(self, a: np.ndarray, b: np.ndarray, widths: tuple[float, float], colour: Colour) -> None:
         """A tapered limb with a darker rim and a lighter middle."""
@@ -81,10 +85,10 @@ class _Canvas:
         for grow, factor in ((0.018, 0.7), (0.0, 1.0), (-0.045, 1.08)):
             wide, narrow = (max(width / 2 + grow, 0.01) for width in widths)
             first, last = across * wide * self.unit, across * narrow * self.unit
-            self.disc(a, wide, shaded(colour, factor))
-            self.disc(b, narrow, shaded(colour, factor))
-            corners = [a[:2] + first, b[:2] + last, b[:2] - last, a[:2] - first]
-            self.polygon(np.array(corners), shaded(colour, factor))
+            tone = shaded(colour, factor)
+            self.disc(a, wide, tone)
+            self.disc(b, narrow, tone)
+            self.polygon(np.array([a[:2] + first, b[:2] + last, b[:2] - last, a[:2] - first]), tone)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
@@ -103,8 +107,14 @@ def _head_frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _oval(
     centre: np.ndarray, right: np.ndarray, down: np.ndarray, start: float = 0, stop: float = 360
 ) -> np.ndarray:
+    cosine, sine = _arc(start, stop)
+    return centre + right * cosine + down * sine
+
+
+@cache
+def _arc(start: float, stop: float) -> tuple[np.ndarray, np.ndarray]:
     angles = np.deg2rad(np.linspace(start, stop, 25))[:, None]
-    return centre + right * np.cos(angles) + down * np.sin(angles)
+    return np.cos(angles), np.sin(angles)
 
 
 def _draw_hair_behind(canvas: _Canvas, points: np.ndarray, look: Appearance) -> None:
@@ -171,14 +181,14 @@ def _draw_face(canvas: _Canvas, face: np.ndarray, look: Appearance) -> None:
     shadow = shaded(look.skin, 0.7)
     brow = shaded(look.hair, 0.8) if look.hair_style != "bald" else shaded(look.skin, 0.45)
     for first in (17, 22):
-        canvas.line(face[first : first + 5], 0.025, brow)
+        canvas.line(face[first : first + 5], (0.025, brow))
     for first in (36, 42):
         eye = face[first : first + 6]
         canvas.polygon(eye, (240, 240, 240))
         canvas.disc(eye.mean(axis=0), 0.02, (35, 25, 20))
-        canvas.line(eye[:4], 0.01, shaded(look.skin, 0.4))
-    canvas.line(face[27:31], 0.012, shadow)
-    canvas.line(face[31:36], 0.02, shadow)
+        canvas.line(eye[:4], (0.01, shaded(look.skin, 0.4)))
+    canvas.line(face[27:31], (0.012, shadow))
+    canvas.line(face[31:36], (0.02, shadow))
     red, green, blue = look.skin
     canvas.polygon(face[48:60], (0.45 * red + 80, 0.45 * green + 15, 0.45 * blue + 20))
     canvas.polygon(face[60:68], (45, 15, 15))
@@ -213,12 +223,10 @@ def _draw_hand(canvas: _Canvas, joints: np.ndarray, look: Appearance) -> None:
         rim = shaded(look.skin, 0.5)
         if finger is None:
             outline = joints[[1, 5, 9, 13, 17, 0]]
-            canvas.line(outline[[0, 1, 2, 3, 4, 5, 0]], 0.13, rim)
-            canvas.line(outline[[0, 1, 2, 3, 4, 5, 0]], 0.09, colour)
+            canvas.line(outline[[0, 1, 2, 3, 4, 5, 0]], (0.13, rim), (0.09, colour))
             canvas.polygon(outline, colour)
         else:
             width = 0.095 if finger[0] == 1 else 0.085
-            canvas.line(joints[list(finger)], width + 0.04, rim)
-            canvas.line(joints[list(finger)], width, colour)
+            canvas.line(joints[list(finger)], (width + 0.04, rim), (width, colour))
             if finger[0] != 1:
                 canvas.disc(joints[finger[0]], width / 2, colour)

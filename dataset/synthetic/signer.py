@@ -1,7 +1,8 @@
 """A synthetic signer: body, looks, manner of signing and camera, all drawn from one random generator.
 
-`perform` turns a sign into the pictures of one clip and what a pose estimator would report for them: the true
-points with a little noise, and low confidence where estimators struggle (hidden, fast, out of the picture).
+`perform` signs one sign, `film` turns a moving skeleton into pictures and what a pose estimator would report for
+them: the true points with a little noise, and low confidence where estimators struggle (hidden, fast, out of the
+picture).
 """
 
 import colorsys
@@ -91,13 +92,29 @@ def make_signer(rng: np.random.Generator, frame_size: int) -> Signer:
 
 
 def perform(signer: Signer, sign: Sign, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One clip of a sign: pictures uint8 [T, size, size, 3] (RGB) and estimated points float32 [T, 133, 3].
+    """One clip of a sign, between rest and rest: pictures and estimated points as `film` gives them.
 
-    The points are (x, y) in pixels and a confidence in 0..1; T lies within FRAMES.
+    T lies within FRAMES.
+    """
+    frames = int(np.clip(round(rng.normal(20.5, 1.8) / signer.tempo), *FRAMES))
+    presence, progress = _timing(frames, rng)
+    amplitude = signer.amplitude * rng.normal(1, 0.04)
+    hands = {
+        side: _hand_motion(signer.body, track or REST, side, presence, progress, amplitude, rng)
+        for side, track in ((RIGHT, sign.right), (LEFT, sign.left))
+    }
+    return film(signer, skeleton(signer.body, hands, _head_motion(sign, presence, rng)), rng)
+
+
+def film(signer: Signer, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What the camera sees of a moving skeleton: pictures uint8 [T, size, size, 3] (RGB), and what an estimator
+    finds in them, float32 [T, 133, 3], (x, y) in pixels and a confidence in 0..1.
+
+    points: float [T, 133, 3] in shoulder widths, as `skeleton` gives them.
     """
     size = signer.look.background.shape[0] // SUPERSAMPLING
-    frames = int(np.clip(round(rng.normal(20.5, 1.8) / signer.tempo), *FRAMES))
-    points, unit = _points_in_picture(signer, sign, frames, size, rng)
+    frames = len(points)
+    points, unit = _points_in_picture(signer, points, size, rng)
     light = rng.uniform(0.88, 1.1)
     grain = rng.normal(0, signer.image_noise, (size + 32, size + 32, 3)).astype(np.float32)
     shifts = rng.integers(0, 32, (frames, 2))
@@ -111,22 +128,15 @@ def perform(signer: Signer, sign: Sign, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _points_in_picture(
-    signer: Signer, sign: Sign, frames: int, size: int, rng: np.random.Generator
+    signer: Signer, points: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """True points [T, 133, 3] in pixels, and the pixels in a shoulder width."""
-    presence, progress = _timing(frames, rng)
-    amplitude = signer.amplitude * rng.normal(1, 0.04)
-    hands = {
-        side: _hand_motion(signer.body, track or REST, side, presence, progress, amplitude, rng)
-        for side, track in ((RIGHT, sign.right), (LEFT, sign.left))
-    }
-    points = skeleton(signer.body, hands, _head_motion(sign, presence, rng))
+    """Points [T, 133, 3] in pixels of points in shoulder widths, and the pixels in a shoulder width."""
     unit = size / FIELD_OF_VIEW * signer.zoom * rng.normal(1, 0.01)
-    sway = np.cumsum(rng.normal(0, 0.004, (frames, 2)), axis=0)
+    sway = np.cumsum(rng.normal(0, 0.004, (len(points), 2)), axis=0)
     origin = (np.array(signer.offset) + rng.normal(0, 0.008, 2)) * size
-    points[..., :2] = origin + unit * (points[..., :2] + sway[:, None])
-    points[..., 2] *= unit
-    return points, unit
+    in_picture = points * unit
+    in_picture[..., :2] = origin + unit * (points[..., :2] + sway[:, None])
+    return in_picture, unit
 
 
 def _timing(frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -147,21 +157,33 @@ def _hand_motion(
     amplitude: float,
     rng: np.random.Generator,
 ) -> HandMotion:
+    """A hand that rises from rest into the sign and goes back."""
+    motion = trace(body, track, side, progress, amplitude, rng)
+    rest = placed(body, REST, side, progress)
+    weight = presence[:, None]
+    return HandMotion(*(low + weight * (high - low) for low, high in zip(rest, motion, strict=True)))
+
+
+def placed(body: Body, track: Track, side: int, progress: np.ndarray) -> HandMotion:
+    """A hand that follows a track exactly, at progress [T] in 0..1 through it."""
+    place, shape, orientation = track.sample(progress)
+    return HandMotion(anchor(body, track.anchor, side) + place * [side, 1, 1], shape, orientation)
+
+
+def trace(
+    body: Body, track: Track, side: int, progress: np.ndarray, amplitude: float, rng: np.random.Generator
+) -> HandMotion:
+    """A hand that follows a track as people do, a little off and never twice alike.
+
+    amplitude: size of the movement relative to the lexicon's.
+    """
     place, shape, orientation = track.sample(progress)
     middle = np.mean(track.path, axis=0)
     place = middle + amplitude * (place - middle) + rng.normal(0, 0.02, 3)
     place = place + np.cumsum(rng.normal(0, 0.006, place.shape), axis=0)
     place = anchor(body, track.anchor, side) + place * [side, 1, 1]
     shape = np.clip(shape + rng.normal(0, 0.04, shape.shape[1]), 0, 1)
-    orientation = orientation + rng.normal(0, 5, 3)
-    rest_place, rest_shape, rest_orientation = REST.sample(progress)
-    rest_place = anchor(body, REST.anchor, side) + rest_place * [side, 1, 1]
-    weight = presence[:, None]
-    return HandMotion(
-        rest_place + weight * (place - rest_place),
-        rest_shape + weight * (shape - rest_shape),
-        rest_orientation + weight * (orientation - rest_orientation),
-    )
+    return HandMotion(place, shape, orientation + rng.normal(0, 5, 3))
 
 
 def _head_motion(sign: Sign, presence: np.ndarray, rng: np.random.Generator) -> HeadMotion:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset.batch import DamageLog
+from dataset.batch import DamageLog, Request, SampleSet
 from dataset.clips import ClipBatch, ClipDataset
 from dataset.frame_pool import PIECES
 from dataset.keypoints import write_keypoints
@@ -18,9 +18,26 @@ from tests.dataset.test_clips import POINTS, dataset
 from utils.errors import UserError
 
 
+class Nothing(SampleSet):
+    """So many samples of nothing."""
+
+    def __init__(self, samples: int):
+        self.samples = samples
+
+    @property
+    def names(self) -> list[str]:
+        return [""] * self.samples
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __getitem__(self, requests: list[Request]) -> Any:
+        raise NotImplementedError
+
+
 def training_batches(data: ClipDataset, workers: int = 0, **schedule: Any) -> list[ClipBatch]:
     plan = {"batch_size": 4, "epochs": 2, "seed": 5, **schedule}
-    loader = training_loader(data, TrainingSchedule(len(data), **plan), workers, pin=False)
+    loader = training_loader(data, TrainingSchedule(data, **plan), workers, pin=False)
     return list(loader)
 
 
@@ -96,9 +113,9 @@ def test_schedule_shows_every_clip_in_every_epoch_and_resumes_anywhere(
     clips: int, local: int, processes: int, epochs: int, seed: int, data: st.DataObject
 ) -> None:
     size = local * processes
-    whole = list(TrainingSchedule(clips, size, epochs, seed))
+    whole = list(TrainingSchedule(Nothing(clips), size, epochs, seed))
     per_epoch = -(-clips // size)
-    assert len(whole) == epochs * per_epoch == len(TrainingSchedule(clips, size, epochs, seed))
+    assert len(whole) == epochs * per_epoch == len(TrainingSchedule(Nothing(clips), size, epochs, seed))
     assert all(len(batch) == size for batch in whole)
     for epoch in range(epochs):
         shown = [r.sample for batch in whole[epoch * per_epoch : (epoch + 1) * per_epoch] for r in batch]
@@ -107,13 +124,13 @@ def test_schedule_shows_every_clip_in_every_epoch_and_resumes_anywhere(
     assert len(set(draws)) == len(draws)
     step = data.draw(st.integers(0, len(whole)))
     rank = data.draw(st.integers(0, processes - 1))
-    resumed = TrainingSchedule(clips, size, epochs, seed, step, rank, processes)
+    resumed = TrainingSchedule(Nothing(clips), size, epochs, seed, step, rank, processes)
     assert len(resumed) == len(whole) - step
     assert list(resumed) == [batch[rank * local : (rank + 1) * local] for batch in whole[step:]]
 
 
 def test_orders_differ_between_epochs() -> None:
-    first, second = (batch for batch in TrainingSchedule(30, 30, 2, 0))
+    first, second = (batch for batch in TrainingSchedule(Nothing(30), 30, 2, 0))
     assert [r.sample for r in first] != [r.sample for r in second] != list(range(30))
 
 
@@ -150,7 +167,7 @@ def test_batches_that_are_kept_stay_as_they_are(clip_set: Path) -> None:
 
 def test_memory_of_frames_that_are_done_with_is_used_again(clip_set: Path) -> None:
     data = dataset(clip_set, "train")
-    schedule = TrainingSchedule(len(data), 4, 4 * PIECES, 5)
+    schedule = TrainingSchedule(data, 4, 4 * PIECES, 5)
     places = set()
     for ours, theirs in zip(
         training_loader(data, schedule, 1, pin=False),
@@ -164,7 +181,7 @@ def test_memory_of_frames_that_are_done_with_is_used_again(clip_set: Path) -> No
 
 def test_a_part_of_the_frames_keeps_their_memory(clip_set: Path) -> None:
     data = dataset(clip_set, "train")
-    batches = iter(training_loader(data, TrainingSchedule(len(data), 4, 4 * PIECES, 5), 1, pin=False))
+    batches = iter(training_loader(data, TrainingSchedule(data, 4, 4 * PIECES, 5), 1, pin=False))
     first = next(batches)
     assert first.frames is not None
     part, same = first.frames[3:5], first.frames[3:5].clone()

@@ -156,3 +156,9 @@ def test_without_validation_every_epoch_is_the_best() -> None:
     state = TrainState()
     assert [state.finish_epoch(None) for _ in range(3)] == [True, True, True]
     assert state.best_epoch == 2
+
+
+def test_epochs_that_were_not_validated_do_not_replace_the_best() -> None:
+    state = TrainState()
+    assert [state.finish_epoch(score, False) for score in (None, 0.5, None, 0.4)] == [True, True, False, True]
+    assert (state.best_epoch, state.best_score) == (3, 0.4)

@@ -14,7 +14,7 @@ from modeling.fast.training import FastConvBNReLU
 from modeling.heatmaps import factored_heatmaps, written_out
 from modeling.recognizer import Recognizer
 from modeling.s3d import ConvBNReLU, Mixed
-from tests.parity import as_windows
+from tests.parity.golden import as_windows
 
 MODEL = ModelConfig(frames=[16, 8], width=0.1, rgb_size=64, heatmap_size=32)
 

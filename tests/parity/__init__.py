@@ -1,0 +1,1 @@
+"""Golden comparison: our numbers against those of the published code, quantity by quantity."""
