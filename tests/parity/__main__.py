@@ -1,6 +1,6 @@
 """The golden comparison as a table.
 
-    python -m tests.parity [DIRECTORY ...] [--fast off|on|both]
+    python -m tests.parity [DIRECTORY ...] [--fast off|on|both] [--device cuda]
 
 Every quantity that a network computes is compared twice: with the plain network, and with the passes of modeling/fast
 over it (marked "fast" in the table).
@@ -15,6 +15,8 @@ import json
 import sys
 from pathlib import Path
 
+import torch
+
 from tests.parity.continuous import STAGES, ContinuousSet
 from tests.parity.golden import FAST, Case, Comparison, GoldenSet, Row, find
 from tests.parity.isolated import IsolatedSet
@@ -23,11 +25,11 @@ TESTS = Path(__file__).parents[1]
 SHIPPED = [TESTS / "golden" / "open", TESTS / "golden_two_stream" / "open"]
 
 
-def golden_set(directory: Path) -> GoldenSet:
+def golden_set(directory: Path, device: str = "cpu") -> GoldenSet:
     """The set in a directory, of the kind that its manifest says."""
     entries = json.loads(find(directory, "manifest.json").read_text()).values()
     continuous = any(isinstance(entry, dict) and entry.get("model") in STAGES for entry in entries)
-    return ContinuousSet(directory) if continuous else IsolatedSet(directory)
+    return ContinuousSet(directory, device) if continuous else IsolatedSet(directory, device)
 
 
 def _chosen(golden: GoldenSet, only: str, fast: str) -> dict[str, Case]:
@@ -57,8 +59,10 @@ def main() -> int:
     parser.add_argument(
         "--fast", choices=["off", "on", "both"], default="both", help="with the fast passes, without, or both"
     )
+    parser.add_argument("--device", default="cpu", help="to compute on; default: %(default)s")
     arguments = parser.parse_args()
-    sets = [golden_set(directory) for directory in arguments.directories]
+    torch.backends.cudnn.allow_tf32 = False
+    sets = [golden_set(directory, arguments.device) for directory in arguments.directories]
     chosen = [_chosen(golden, arguments.only, arguments.fast) for golden in sets]
     rows: list[Row] = []
     for golden, cases in zip(sets, chosen, strict=True):

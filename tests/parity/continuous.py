@@ -58,7 +58,7 @@ class ContinuousSet(GoldenSet):
         model = ContinuousRecognizer(config, len(keypoint_indices(config.keypoint_parts)), GLOSSES)
         report = load_matching(model, from_published(self.weights(entry["keys"]), model), entry["keys"])
         assert not report.left and not report.mismatched and not report.unused, str(report)
-        return model.to(dtype)
+        return model.to(self.device, dtype)
 
     def compare_network(self, fast: bool, file: GoldenFile, out: Comparison) -> None:
         entry = self.manifest[file.case]
@@ -68,7 +68,7 @@ class ContinuousSet(GoldenSet):
         config = model.config
         optimizer = build_optimizer(model, settings.training)
         given = {
-            stream: torch.from_numpy(self.call(entry["inputs"][stream])).to(file.dtype)
+            stream: self.tensor(self.call(entry["inputs"][stream])).to(file.dtype)
             for stream in config.streams
         }
         inputs: dict[str, Any] = {**given}
@@ -78,9 +78,9 @@ class ContinuousSet(GoldenSet):
             model, inputs = for_prediction(model, file.dtype)[0], as_windows({**given})
         passed = _record_maps(model)
         with torch.set_grad_enabled(training):
-            output = model(inputs, torch.tensor(entry["lengths"]))
-        labels = [torch.tensor(glosses) for glosses in entry["labels"]]
-        counts = torch.tensor([len(glosses) for glosses in labels])
+            output = model(inputs, self.tensor(entry["lengths"]))
+        labels = [self.tensor(glosses) for glosses in entry["labels"]]
+        counts = self.tensor([len(glosses) for glosses in labels])
         total, parts = ContinuousObjective(settings.loss)(output, pad_sequence(labels, True), counts)
 
         for name, values in passed.items():

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 
 from configs.schema import ContinuousConfig, load_experiment
 from dataset.gloss_cleanup import Cleanup, clean_glosses
@@ -47,10 +46,10 @@ def _preprocess(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
         video = None
         if "rgb" in model.modalities:
             recorded = golden.recipe.raw_video(tag, 1, 4, *frame, golden.salt)
-            video = torch.from_numpy(recorded).permute(0, 1, 3, 4, 2)
+            video = golden.tensor(recorded).permute(0, 1, 3, 4, 2)
         count = len(keypoint_indices(model.keypoint_parts))
         points = golden.recipe.keypoints(tag, 1, 4, count, *raw, golden.salt)
-        keypoints = torch.from_numpy(points).to(file.dtype)
+        keypoints = golden.tensor(points).to(file.dtype)
         for axis, side in ((0, 1), (1, 0)):
             keypoints[..., axis] *= model.heatmap_grid[side] / raw[side]
         draw = central_draw(model, frame)
@@ -80,8 +79,8 @@ def _ctc_decode(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
         tag, leaf = name.split("/")
         if leaf.startswith("beam"):
             logits, lengths = (
-                torch.from_numpy(file[f"{tag}/logits"]),
-                torch.from_numpy(file[f"{tag}/lengths"]),
+                golden.tensor(file[f"{tag}/logits"]),
+                golden.tensor(file[f"{tag}/lengths"]),
             )
             found = beam_search(logits, lengths, int(leaf.removeprefix("beam")))
             out.equal(name, found, gloss_ids(file[name]))

@@ -78,7 +78,7 @@ def statistics(x: Tensor) -> np.ndarray:
     """Mean, population standard deviation, first eight values."""
     flat = x.detach().reshape(-1)
     wide = flat.double()
-    return np.concatenate([[wide.mean().item(), wide.std(correction=0).item()], flat[:8].double().numpy()])
+    return np.concatenate([[wide.mean().item(), wide.std(correction=0).item()], wide[:8].cpu().numpy()])
 
 
 class GoldenFile:
@@ -123,7 +123,7 @@ class GoldenSet(ABC):
 
     Manifest, key lists and recipe come from the directory, else from its parent; the salt of the recipe from its file
     SALT, else it is empty. `fp32/` and `fp64/` hold .npz files, `unit_files` are others, of the parts that know no
-    precision.
+    precision. What is compared is computed on `device`.
 
     Raises:
         SystemExit: manifest, recipe or key lists are in neither folder.
@@ -136,8 +136,8 @@ class GoldenSet(ABC):
     # What is recorded and compared with nothing, and why: files, or entries of files.
     not_compared: ClassVar[Mapping[str, str]]
 
-    def __init__(self, directory: Path):
-        self.directory = directory
+    def __init__(self, directory: Path, device: str = "cpu"):
+        self.directory, self.device = directory, torch.device(device)
         salt = directory / "SALT"
         self.salt = salt.read_text().strip() if salt.is_file() else ""
         self.manifest = json.loads(find(directory, "manifest.json").read_text())
@@ -150,6 +150,10 @@ class GoldenSet(ABC):
     def call(self, expression: str) -> np.ndarray:
         """Evaluate one of the manifest's recipe calls."""
         return eval(expression, {**vars(self.recipe), "salt": self.salt})
+
+    def tensor(self, values: Any) -> Tensor:
+        """Recorded or made-up values on the device."""
+        return torch.from_numpy(np.asarray(values)).to(self.device)
 
     def weights(self, keys: str) -> dict[str, Tensor]:
         """The recipe's weights for a list of keys, under published names."""
@@ -216,12 +220,12 @@ def as_windows(inputs: Inputs) -> dict[str, Windows]:
             frames: Tensor | FactoredHeatmaps = x._replace(
                 rows=x.rows.flatten(0, 1)[None], columns=x.columns.flatten(0, 1)[None]
             )
-            batch, length = x.rows.shape[:2]
+            batch, length, device = *x.rows.shape[:2], x.rows.device
         else:
             joined = x.transpose(0, 1).flatten(1, 2)[None]
             frames = joined.contiguous(memory_format=torch.channels_last_3d)
-            batch, length = len(x), x.shape[2]
-        windows[name] = Windows(frames, torch.arange(batch * length).view(batch, length))
+            batch, length, device = len(x), x.shape[2], x.device
+        windows[name] = Windows(frames, torch.arange(batch * length, device=device).view(batch, length))
     return windows
 
 

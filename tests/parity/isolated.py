@@ -55,12 +55,12 @@ class IsolatedSet(GoldenSet):
         config = MODELS[name]
         keys_name = "two_frame64" if name == "two_frame32" else name
         weights = self.weights(f"keys_{keys_name}_n20.json")
-        embeddings = torch.from_numpy(self.recipe.word_embeddings(20, self.salt))
+        embeddings = self.tensor(self.recipe.word_embeddings(20, self.salt))
         full = len(config.frames) == 2
         model = Recognizer(config, 63, 20, embeddings if full else None, auxiliary=full)
         report = load_matching(model, from_published(weights, model, config.frames[0]), name)
         assert not report.left and not report.mismatched and not report.unused, str(report)
-        return model.to(dtype)
+        return model.to(self.device, dtype)
 
     def compare_network(self, fast: bool, file: GoldenFile, out: Comparison) -> None:
         compare = _eval if file.case.startswith("eval_") else _train
@@ -79,13 +79,13 @@ def model_inputs(
     """{stream: [B, C, T, H, W] or heatmaps in factors}, as recorded or made from raw clips."""
     if "video_uint8_RGB" in entry["inputs"]:
         video = golden.call(entry["inputs"]["video_uint8_RGB"].split(" ->")[0])
-        frames = torch.from_numpy(video).permute(0, 1, 3, 4, 2)
-        keypoints = torch.from_numpy(golden.call(entry["inputs"]["keypoints"]))
+        frames = golden.tensor(video).permute(0, 1, 3, 4, 2)
+        keypoints = golden.tensor(golden.call(entry["inputs"]["keypoints"]))
         return prepare_inputs(frames, keypoints, config, [central_draw(config)], dtype)
     inputs: Inputs = {}
     for stream in config.streams:
         call = entry["inputs"][published_stream(stream, config)]["call"]
-        inputs[stream] = torch.from_numpy(golden.call(call)).to(dtype)
+        inputs[stream] = golden.tensor(golden.call(call)).to(dtype)
     return inputs
 
 
@@ -110,7 +110,7 @@ def _eval(fast: bool, golden: IsolatedSet, file: GoldenFile, out: Comparison) ->
         _compare_inputs(inputs, file, config, file.tolerance(5e-5), out)
     if fast:
         model, inputs = for_prediction(model, file.dtype)[0], as_windows(given)
-    labels = torch.tensor(entry["labels"])
+    labels = golden.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
         for block, (before, maps) in enumerate(model.vknet.stages(inputs), start=1):
@@ -178,10 +178,10 @@ def _train(fast: bool, golden: IsolatedSet, file: GoldenFile, out: Comparison) -
     config = model.config
     full = len(config.frames) == 2
     inputs = model_inputs(golden, entry, config, file.dtype)
-    labels: Any = torch.tensor(entry["labels"])
+    labels: Any = golden.tensor(entry["labels"])
     mixup = entry.get("mixup")
     if mixup:
-        order = torch.tensor(mixup["perm"])
+        order = golden.tensor(mixup["perm"])
         mixture = Mixture(order, mixup["lam"])
         inputs = {
             name: x._replace(mixture=mixture) if isinstance(x, FactoredHeatmaps) else mixture.of(x)

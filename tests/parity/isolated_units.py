@@ -41,10 +41,10 @@ def published_stream(stream: str, config: ModelConfig) -> str:
 
 def _head(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
     tolerance = file.tolerance(1e-5)
-    labels, order = torch.from_numpy(file["labels"]), torch.from_numpy(file["perm"])
+    labels, order = golden.tensor(file["labels"]), golden.tensor(file["perm"])
     share = float(file["lam"])
     targets = MixedLabels(labels, labels[order], share).pairs()
-    embeddings = torch.from_numpy(golden.recipe.word_embeddings(20, golden.salt)).to(file.dtype)
+    embeddings = golden.tensor(golden.recipe.word_embeddings(20, golden.salt)).to(file.dtype)
     layers = {
         "classifier": "gloss_output_layer",
         "mapper": "word_emb_mapper",
@@ -54,23 +54,23 @@ def _head(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
         if tag in EXEMPT:
             file.skip(f"{tag}/")
             continue
-        head = Head(["x"], 16, 20, 300).to(file.dtype)
+        head = Head(["x"], 16, 20, 300).to(golden.device, file.dtype)
         weights = {}
         for name, parameter in head.named_parameters():
             layer, leaf = name.split(".")
             key = f"unit.head.{layers[layer]}.{leaf}"
             scale = 40.0 if tag.endswith("_big") and layer != "mapper" else 1.0
-            weights[name] = scale * torch.from_numpy(
+            weights[name] = scale * golden.tensor(
                 golden.recipe.tensor_for(key, parameter.shape, golden.salt)
             ).to(file.dtype)
         head.load_state_dict(weights)
-        x = torch.from_numpy(golden.recipe.normal("unit/head_x", (3, 16), golden.salt).astype(np.float32)).to(
+        x = golden.tensor(golden.recipe.normal("unit/head_x", (3, 16), golden.salt).astype(np.float32)).to(
             file.dtype
         )
         x.requires_grad_()
         logits = head({"x": x})
         clip, gloss = head.auxiliary_terms({"x": x}, embeddings)
-        chosen = torch.from_numpy(file[f"{tag}/topk_idx"])
+        chosen = golden.tensor(file[f"{tag}/topk_idx"])
         count = chosen.shape[1]
         candidates: Tensor | None
         if tag.startswith("eval"):
@@ -96,9 +96,9 @@ def _head(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
 def _inter_modality(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
     """Free logits [B, K, N] do not split into two terms; clip by clip, with a zero clip term, they do."""
     tolerance = file.tolerance(1e-5)
-    dense = torch.from_numpy(file["logits"]).to(file.dtype)  # rows ordered by topk_idx
-    chosen, labels = torch.from_numpy(file["topk_idx"]), torch.from_numpy(file["labels"])
-    order, share = torch.from_numpy(file["perm"]), float(file["lam"])
+    dense = golden.tensor(file["logits"]).to(file.dtype)  # rows ordered by topk_idx
+    chosen, labels = golden.tensor(file["topk_idx"]), golden.tensor(file["labels"])
+    order, share = golden.tensor(file["perm"]), float(file["lam"])
     tags = {
         "plain": [(labels, 1.0)],
         "mixup": MixedLabels(labels, labels[order], share).pairs(),
@@ -129,19 +129,19 @@ def _inter_modality(golden: GoldenSet, file: GoldenFile, out: Comparison) -> Non
 
 def _mixup_integration(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
     tolerance = file.tolerance(1e-5)
-    order, share = torch.from_numpy(file["perm"]), float(file["lam"])
-    labels = torch.from_numpy(file["labels"])
+    order, share = golden.tensor(file["perm"]), float(file["lam"])
+    labels = golden.tensor(file["labels"])
     out.equal("first labels", labels.tolist(), file["y_a"].tolist())
     out.equal("second labels", labels[order].tolist(), file["y_b"].tolist())
     for i in range(4):
-        x = torch.from_numpy(file[f"in{i}"])
+        x = golden.tensor(file[f"in{i}"])
         out.relative(f"mixed input {i}", torch.lerp(x[order], x, share), file[f"out{i}"], tolerance)
-    head = Head(["x"], 4, 3, 1).to(file.dtype)
+    head = Head(["x"], 4, 3, 1).to(golden.device, file.dtype)
     assert head.auxiliary is not None
     with torch.no_grad():
         for layer, prefix in ((head.classifier, "ma"), (head.auxiliary, "cur")):
-            layer.weight.copy_(torch.from_numpy(file[f"{prefix}_w"]))
-            layer.bias.copy_(torch.from_numpy(file[f"{prefix}_b"]))
+            layer.weight.copy_(golden.tensor(file[f"{prefix}_w"]))
+            layer.bias.copy_(golden.tensor(file[f"{prefix}_b"]))
     integrate([head], float(file["ma_beta"]))
     out.relative("integrated weight", head.classifier.weight, file["ma_after_w"], tolerance)
     out.relative("integrated bias", head.classifier.bias, file["ma_after_b"], tolerance)
@@ -149,7 +149,7 @@ def _mixup_integration(golden: GoldenSet, file: GoldenFile, out: Comparison) -> 
 
 def _soft_labels(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
     tolerance = file.tolerance(1e-5)
-    embeddings = torch.from_numpy(golden.recipe.word_embeddings(20, golden.salt)).to(file.dtype)
+    embeddings = golden.tensor(golden.recipe.word_embeddings(20, golden.salt)).to(file.dtype)
     similarities = cosine_similarities(embeddings)
     out.relative("similarities", similarities, file["word_emb_sim"], tolerance)
     soft = language_aware_labels(similarities, 0.2, 0.5)
@@ -160,9 +160,12 @@ def _soft_labels(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
     out.relative(
         "labels, mass by similarity", smooth_labels(similarities, 0.2), file["soft_l1_eps02"], tolerance
     )
-    labels = torch.from_numpy(file["labels"])
-    for name, table in (("", soft), ("uniform_smooth02_", uniform_labels(20, 0.2, file.dtype))):
-        logits = torch.from_numpy(file["logits"]).to(file.dtype).requires_grad_()
+    labels = golden.tensor(file["labels"])
+    for name, table in (
+        ("", soft),
+        ("uniform_smooth02_", uniform_labels(20, 0.2, file.dtype).to(golden.device)),
+    ):
+        logits = golden.tensor(file["logits"]).to(file.dtype).requires_grad_()
         loss = recognition_loss(logits, labels, table)
         loss.backward()
         out.relative(f"{name}loss", loss, file[f"{name}loss"], tolerance)
@@ -170,7 +173,7 @@ def _soft_labels(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
 
 
 def _heatmaps(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
-    keypoints = torch.from_numpy(file["keypoints"]).to(file.dtype)[None]  # [1, T, J, 3]
+    keypoints = golden.tensor(file["keypoints"]).to(file.dtype)[None]  # [1, T, J, 3]
     file.skip("crops")
     for tag in sorted({name.split("/")[0] for name in file.names() if "/" in name}):
         points, size, sigma, box = keypoints, 112, 8.0, None
@@ -196,17 +199,15 @@ def _heatmaps(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
         out.absolute(f"{tag}/maps", maps[1, [0, 20, 62]], file[f"{tag}/full_t1_j0_20_62"], 1e-4)
         out.absolute(f"{tag}/statistics", statistics(maps), file[f"{tag}/stats"], 1e-4)
         visible = as_array(file[f"{tag}/max"]) > 0.5  # where the map is almost zero, argmax means nothing
-        golden_peak = torch.from_numpy(file[f"{tag}/argmax"])
+        golden_peak = golden.tensor(file[f"{tag}/argmax"])
         at_golden = maps.flatten(2).gather(2, golden_peak[..., None])[..., 0]
         gap = as_array(peak.values - at_golden)[visible]
         out.add(f"{tag}/place of the maximum", gap.max(initial=0.0), 1e-4)
 
 
 def _preprocess(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
-    frames = torch.from_numpy(golden.recipe.raw_video("unit_pre", 2, 4, 256, golden.salt)).permute(
-        0, 1, 3, 4, 2
-    )
-    keypoints = torch.from_numpy(golden.recipe.keypoints("unit_pre", 2, 4, 63, 256, golden.salt))
+    frames = golden.tensor(golden.recipe.raw_video("unit_pre", 2, 4, 256, golden.salt)).permute(0, 1, 3, 4, 2)
+    keypoints = golden.tensor(golden.recipe.keypoints("unit_pre", 2, 4, 63, 256, golden.salt))
     config = ModelConfig(
         frames=[64]
     )  # four frames stand in for the long clip, frames 1 and 2 for the short one
