@@ -2,13 +2,14 @@
 # make test   style, types, imports and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
+# make gpu   what there is to know about a GPU; PARTS='train share' for some of it, SMALL=--small without a GPU
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
 
 PYTHON ?= python3
 PARITY ?= tests/golden/open tests/golden_two_stream/open
 BIN := .venv/bin
 
-.PHONY: demo test parity bench mmpose
+.PHONY: demo test parity bench gpu mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
@@ -26,6 +27,9 @@ parity: .venv/dev
 
 bench: .venv/core
 	$(BIN)/python -m benchmarks $(BENCH)
+
+gpu: .venv/dev
+	$(BIN)/python -m benchmarks.gpu $(PARTS) $(SMALL)
 
 .venv/core: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

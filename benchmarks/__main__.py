@@ -3,8 +3,8 @@
     python -m benchmarks [--quick] [--only NAME ...] [--out benchmarks/results.json]
 
 Every pair takes turns in two processes; a figure is the median of at least five turns (--quick: two). Prints a table
-and writes it, with the spread, as JSON. See docs/performance.md. Runs on a GPU where there is one, with bf16 and
-torch.compile, and without them where the processor has no bf16 units.
+and writes it, with the spread, as JSON. See docs/performance.md. Without bf16 where the processor has no units for it.
+For a GPU there is `python -m benchmarks.gpu`.
 """
 
 import argparse
@@ -16,17 +16,18 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.alternation import Measured, alternate
-from benchmarks.cases import JOINTS, write_clips
+from benchmarks import cases, networks
+from benchmarks.alternation import Measured, Turn, alternate
+from benchmarks.cases import write_clips
+from benchmarks.networks import TaskName
 from dataset.annotations import Clip
 from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
@@ -34,7 +35,6 @@ from dataset.keypoints import write_keypoints
 from dataset.loader import evaluation_loader
 from modeling.config import RuntimeConfig
 from modeling.engine import encoder_dtype
-from modeling.vknet import VKNet
 from utils.files import write_json
 
 ROUNDS, QUICK_ROUNDS = 5, 2
@@ -71,18 +71,20 @@ def against(name: str, ours: Measured, other: Measured, wanted: str, extra: bool
     return Row(name, "s", ours.median, other.median, ratio, ours.spread, memory, wanted, len(ours.seconds))
 
 
-def pair(function: str, rounds: int, ours: dict[str, Any], other: dict[str, Any]) -> list[Measured]:
+def pair(
+    function: Callable[..., Turn], rounds: int, ours: dict[str, Any], other: dict[str, Any]
+) -> list[Measured]:
     return alternate([(function, {"ours": True, **ours}), (function, {"ours": False, **other})], rounds)
 
 
 def heatmaps(rounds: int) -> Iterator[Row]:
-    ours, other = pair("heatmaps", rounds, {}, {})
+    ours, other = pair(cases.heatmaps, rounds, {}, {})
     yield against("heatmaps, 64 + 32 frames", ours, other, "60x", extra=True)
 
 
 def inter_modality(rounds: int) -> Iterator[Row]:
     for batch, wanted in ((4, "12x, memory 1/3"), (32, "40x, memory 1/20")):
-        ours, other = pair("inter_modality", rounds, {"batch": batch}, {"batch": batch})
+        ours, other = pair(cases.inter_modality, rounds, {"batch": batch}, {"batch": batch})
         yield against(f"inter-modality loss of a head, batch {batch}", ours, other, wanted, extra=True)
 
 
@@ -92,26 +94,27 @@ def precisions() -> list[str]:
 
 
 def variants() -> Iterator[tuple[str, dict[str, Any]]]:
-    """What ours is run as: precisions, and compiled on a GPU."""
     for precision in precisions():
-        for compile in (False, True) if torch.cuda.is_available() else (False,):
-            yield (
-                f"{precision}{', compiled' if compile else ''}",
-                {"precision": precision, "compile": compile},
-            )
+        yield precision, {"precision": precision}
+
+
+TASKS: dict[TaskName, str] = {"isolated": "clip", "continuous": "sentence of 100 frames"}
 
 
 def evaluation(rounds: int) -> Iterator[Row]:
-    for label, options in variants():
-        ours, other = pair("evaluation", rounds, options, {})
-        yield against(
-            f"evaluation of a clip, {label}", ours, other, {"fp32": "4x", "bf16": "10x"}.get(label, "")
-        )
+    wanted = {"isolated": {"fp32": "4x", "bf16": "10x"}, "continuous": {"fp32": "2.2x", "bf16": "4x"}}
+    for task, sample in TASKS.items():
+        for label, options in variants():
+            ours, other = pair(networks.evaluation, rounds, {"task": task, **options}, {"task": task})
+            aim = wanted[task].get(label, "")
+            yield against(f"evaluation of a {sample}, {label}", ours, other, aim)
 
 
 def crops(rounds: int) -> Iterator[Row]:
     for frames in (40, 80):  # padded, and cut
-        entries = [("evaluation", {"ours": True, "crops": count, "frames": frames}) for count in (3, 1)]
+        entries = [
+            (networks.evaluation, {"ours": True, "crops": count, "frames": frames}) for count in (3, 1)
+        ]
         three, one = alternate(entries, rounds)
         times, memory = three.median / one.median, (three.peak, one.peak)
         name, wanted = f"3 crops against 1, clip of {frames} frames", "at most 2.6x the time"
@@ -119,38 +122,29 @@ def crops(rounds: int) -> Iterator[Row]:
 
 
 def training(rounds: int) -> Iterator[Row]:
-    batches = (1, 2, 4, 8) if torch.cuda.is_available() else (1, 2)
-    for batch in batches:
+    wanted = {
+        "isolated": {"fp32": "2.2x, memory 0.6x", "bf16": "5x, memory 0.6x"},
+        "continuous": {"fp32": "2.2x, memory 0.7x", "bf16": "4x, memory 0.7x"},
+    }
+    batches: list[tuple[TaskName, int]] = [("isolated", 1), ("isolated", 2), ("continuous", 1)]
+    for task, batch in batches:
         for label, options in variants():
-            ours, other = pair("training", rounds, {"batch": batch, **options}, {"batch": batch})
-            wanted = {"fp32": "2.2x, memory 0.6x", "bf16": "5x, memory 0.6x"}.get(label, "")
-            yield against(f"training step, batch {batch}, {label}", ours, other, wanted)
-
-
-def encoder_operations() -> int:
-    """Multiplications and additions of the encoders and lateral connections, forward, for one clip."""
-    with torch.device("meta"):
-        network = VKNet({"rgb": 3, "keypoint": JOINTS}, [64, 32])
-        shapes = {"rgb": (3, 224), "keypoint": (JOINTS, 112)}
-        inputs = {
-            f"{name}{length}": torch.empty(1, channels, length, side, side)
-            for name, (channels, side) in shapes.items()
-            for length in (64, 32)
-        }
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(inputs)
-    return counter.get_total_flops()
+            case = {"task": task, "batch": batch}
+            ours, other = pair(networks.training, rounds, {**case, **options}, case)
+            yield against(
+                f"training, {TASKS[task]}, batch {batch}, {label}", ours, other, wanted[task][label]
+            )
 
 
 def floor(rounds: int) -> Iterator[Row]:
     for precision in precisions():
         entries = [
-            ("evaluation", {"ours": True, "precision": precision}),
-            ("matrix_product", {"precision": precision}),
+            (networks.evaluation, {"ours": True, "precision": precision}),
+            (cases.matrix_product, {"precision": precision}),
         ]
         ours, product = alternate(entries, rounds)
         rate = 10 * 2 * 2048**3 / product.median
-        least = encoder_operations() / rate
+        least = networks.operations("isolated") / rate
         name = f"floor of the encoders, {precision}, {rate / 1e9:.0f} GFLOP/s"
         wanted = "0.35x" if precision == "bf16" else ""
         yield Row(name, "s", ours.median, least, least / ours.median, ours.spread, None, wanted, rounds)
@@ -160,8 +154,8 @@ def loading(rounds: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         write_clips(Path(folder), 72)
         entries = [
-            ("decoding", {"folder": folder}),
-            *(("loading", {"folder": folder, "workers": n}) for n in (1, 2)),
+            (cases.decoding, {"folder": folder}),
+            *((cases.loading, {"folder": folder, "workers": n}) for n in (1, 2)),
         ]
         bare, one, two = alternate(entries, rounds)
     times = one.median / bare.median

@@ -1,7 +1,6 @@
 """Cases side by side: each in a process of its own, taking turns, so that a noisy machine disturbs all alike."""
 
 import gc
-import importlib
 import multiprocessing
 import statistics
 import time
@@ -11,7 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-Entry = tuple[str, dict[str, Any]]  # name of a function of `benchmarks.cases`, and its arguments
+Turn = Callable[[], object]
+Entry = tuple[Callable[..., Turn], dict[str, Any]]  # what builds a case, and its arguments
 
 
 @dataclass
@@ -68,8 +68,8 @@ def alternate(entries: Sequence[Entry], rounds: int) -> list[Measured]:
 
 
 def _serve(pipe: Connection, entry: Entry) -> None:
-    name, arguments = entry
-    turn: Callable[[], object] = getattr(importlib.import_module("benchmarks.cases"), name)(**arguments)
+    build, arguments = entry
+    turn = build(**arguments)
     import torch
 
     gc.collect()

@@ -1,13 +1,10 @@
 """What is compared: each function builds one case and gives back its turn, a function without arguments.
 
-Clips, keypoints and word vectors are random: the cost does not depend on them. `ours` is what the entry points run;
-the other is the plain network with what `benchmarks.plain` says.
+`ours` is what the entry points run; the other is what `benchmarks.plain` says. Whole networks are in `networks.py`.
 """
 
 import io
 import zipfile
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,33 +15,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import plain
-from configs.build import build_recognizer
-from configs.schema import IsolatedConfig
+from benchmarks.alternation import Turn
+from benchmarks.networks import EMBEDDING, GLOSSES, device_of
 from dataset.annotations import Clip
 from dataset.clips import ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
 from dataset.loader import evaluation_loader
-from dataset.sampling import CROPS, evaluation_indices
-from modeling.augment import draw_augmentation
-from modeling.config import RuntimeConfig
-from modeling.engine import accelerate
 from modeling.heatmaps import Box, render_heatmaps
 from modeling.losses import inter_modality_loss
-from modeling.objective import Objective
-from modeling.optimizer import build_optimizer
-from modeling.recognition import Predictor, Preparation, RecognitionStep
-from modeling.recognizer import Recognizer
-from utils.config import load_config
-from utils.distributed import choose_device
 
-Turn = Callable[[], object]
-CONFIG = Path("configs/nla_slr_wlasl_2000.yaml")
-GLOSSES, JOINTS, EMBEDDING = 2000, 63, 300
-
-
-def _device(ours: bool) -> torch.device:
-    """Ours sets up the processor as every entry point does."""
-    return choose_device("auto") if ours else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+JOINTS = 63
 
 
 def _random(device: torch.device, *shape: int, scale: float = 1.0) -> Tensor:
@@ -53,7 +33,7 @@ def _random(device: torch.device, *shape: int, scale: float = 1.0) -> Tensor:
 
 def heatmaps(ours: bool) -> Turn:
     """64 and 32 frames of 63 keypoints, cropped on a grid of 256 and resized to 112."""
-    device = _device(ours)
+    device = device_of(ours)
     keypoints = 256 * torch.rand(1, 64, JOINTS, 3, generator=torch.Generator().manual_seed(0)).to(device)
     box = Box(20, 30, 200, 190)
 
@@ -68,13 +48,13 @@ def heatmaps(ours: bool) -> Turn:
 
 def inter_modality(ours: bool, batch: int) -> Turn:
     """The loss of the head that reads all four streams, forward and backward."""
-    device, size = _device(ours), 4096
+    device, size = device_of(ours), 4096
     feature = _random(device, batch, size).requires_grad_()
-    embeddings = _random(device, GLOSSES, EMBEDDING)
+    embeddings = _random(device, GLOSSES["isolated"], EMBEDDING)
     mapper = _random(device, size, EMBEDDING, scale=0.01).requires_grad_()
-    auxiliary = _random(device, GLOSSES, size, scale=0.01).requires_grad_()
+    auxiliary = _random(device, GLOSSES["isolated"], size, scale=0.01).requires_grad_()
     labels = torch.arange(batch, device=device)
-    everything = torch.arange(GLOSSES, device=device).expand(batch, -1)
+    everything = torch.arange(GLOSSES["isolated"], device=device).expand(batch, -1)
 
     def step() -> None:
         if ours:
@@ -89,64 +69,9 @@ def inter_modality(ours: bool, batch: int) -> Turn:
     return step
 
 
-def _full_model(device: torch.device, channels_last: bool) -> tuple[IsolatedConfig, Recognizer, Objective]:
-    config = load_config(IsolatedConfig, CONFIG)
-    embeddings = _random(torch.device("cpu"), GLOSSES, EMBEDDING)
-    recognizer = build_recognizer(config, GLOSSES, embeddings)
-    memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
-    recognizer.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-    return config, recognizer, Objective(config.loss, GLOSSES, embeddings).to(device)
-
-
-def _clips(device: torch.device, config: IsolatedConfig, batch: int, frames: int) -> tuple[Tensor, Tensor]:
-    rng, size = np.random.default_rng(0), config.data.frame_size
-    video = rng.integers(0, 256, (batch, frames, size, size, 3), dtype=np.uint8)
-    points = rng.uniform(0, 256, (batch, frames, JOINTS, 3)).astype(np.float32)
-    return torch.from_numpy(video).to(device), torch.from_numpy(points).to(device)
-
-
-def evaluation(
-    ours: bool, precision: str = "fp32", crops: int = 1, frames: int = 64, compile: bool = False
-) -> Turn:
-    """Probabilities of one clip from decoded frames."""
-    device = _device(ours)
-    config, recognizer, _ = _full_model(device, ours)
-    video, points = _clips(device, config, 1, frames)
-    if not ours:
-        return lambda: plain.predict(recognizer, video, points)
-    predict = Predictor(recognizer, RuntimeConfig(precision=precision, compile=compile))  # type: ignore[arg-type]
-    chosen = ["central"] if crops == 1 else list(CROPS)
-    indices = np.stack([evaluation_indices(frames, 64, crop) for crop in chosen])  # type: ignore[arg-type]
-    windows = torch.from_numpy(indices).to(device)
-    used, windows = torch.unique(windows, return_inverse=True)
-    return lambda: predict(video[0, used], points[0, used], windows, crops)
-
-
-def training(ours: bool, batch: int, precision: str = "fp32", compile: bool = False) -> Turn:
-    """One optimiser step of the full method, from decoded frames; colour jitter and mixing of clips are left out."""
-    device = _device(ours)
-    config, recognizer, objective = _full_model(device, ours)
-    video, points = _clips(device, config, batch, 64)
-    labels = torch.arange(batch, device=device)
-    settings = replace(config.training, batch_size=batch)
-    augment = replace(config.augment, color_jitter=replace(config.augment.color_jitter, probability=0.0))
-    draw = draw_augmentation(augment, config.model, config.data.frame_size, np.random.default_rng(0))
-    if not ours:
-        yardstick = plain.TrainingStep(recognizer, objective, settings)
-        return lambda: yardstick(video, points, labels, draw)
-    runtime = RuntimeConfig(precision=precision, compile=compile)  # type: ignore[arg-type]
-    accelerate(recognizer, runtime)
-    step = RecognitionStep(
-        recognizer, recognizer, objective, build_optimizer(recognizer, settings), settings, runtime
-    )
-    rng = np.random.default_rng(0)
-    prepare = Preparation(config.model, replace(config.loss.intra_modality_mixup, probability=0.0), parts=1)
-    return lambda: step(prepare(video, points, labels, [draw], rng), epoch=0)
-
-
 def matrix_product(precision: str) -> Turn:
     """2048^3 multiplications and additions, ten times: what the machine can do."""
-    device = _device(True)
+    device = device_of(True)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     left, right = (_random(device, 2048, 2048).to(dtype) for _ in range(2))
     return lambda: [left @ right for _ in range(10)]

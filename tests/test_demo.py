@@ -108,24 +108,6 @@ def test_another_seed_is_refused(out: Path) -> None:
         demo.run(out, 8, SIGN_SET, TINY)
 
 
-def test_stage_paths_follow_the_folder(tmp_path: Path) -> None:
-    config = demo.stage_config("nla_slr", tmp_path, 5, ["training.epochs=2"])
-    assert config.run == str(tmp_path / "nla_slr")
-    assert config.data.videos == str(tmp_path / "data" / "clips.zip")
-    assert config.init.stages == [str(tmp_path / "two_stream16"), str(tmp_path / "two_stream8")]
-    assert (config.seed, config.training.epochs) == (5, 2)
-
-
-def test_stopwatch_adds_up_over_starts(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "seconds.json"
-    with demo.Stopwatch(path).measure("training"):
-        pass
-    first = demo.Stopwatch(path).seconds["training"]
-    with demo.Stopwatch(path).measure("training"):
-        pass
-    assert demo.Stopwatch(path).seconds["training"] > first > 0
-
-
 def test_pair_score_counts_within_the_pair() -> None:
     pair = Pair("cold", "winter", True, "amplitude")
     outcomes = [
