@@ -94,11 +94,12 @@ def training(
     task: TaskName = "isolated",
     small: bool = False,
     accumulate: int = 1,
+    tf32: bool = False,
     **runtime: Any,
 ) -> Turn:
     """One optimiser step of the full method, from decoded frames; colour jitter and mixing of clips are left out.
 
-    runtime: as in the configuration.
+    tf32: whether convolutions of the plain network may round to TF32 on a GPU. runtime: as in the configuration.
     """
     config, device = experiment(task, small), device_of(ours)
     arithmetic = RuntimeConfig(**runtime) if ours else PLAIN
@@ -106,9 +107,13 @@ def training(
     video, points = footage(config, device, batch, frames_of(task, small))
     settings = replace(config.training, batch_size=batch, accumulate=accumulate)
     if isinstance(config, ContinuousConfig):
-        return _train_sentences(config, network, video, points, settings, arithmetic, ours)
-    assert isinstance(config, IsolatedConfig)
-    return _train_clips(config, network, video, points, settings, arithmetic, ours)
+        turn = _train_sentences(config, network, video, points, settings, arithmetic, ours)
+    else:
+        assert isinstance(config, IsolatedConfig)
+        turn = _train_clips(config, network, video, points, settings, arithmetic, ours)
+    if not ours:
+        torch.backends.cudnn.allow_tf32 = tf32
+    return turn
 
 
 def _train_clips(

@@ -238,8 +238,7 @@ class RuntimeConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     compile: bool = False  # torch.compile of the plain network: minutes before the first step
-    # The exact rewrites of modeling/fast. auto: on the CPU, unless the network is compiled; a GPU runs the plain
-    # network until somebody has measured otherwise.
+    # The exact rewrites of modeling/fast that fit the device. auto: unless the network is compiled.
     fast: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:

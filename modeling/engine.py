@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from modeling.augment import Inputs
 from modeling.config import RuntimeConfig, TrainingConfig
-from modeling.fast import factored_streams, for_prediction, for_training
+from modeling.fast import factored_streams, for_gpu, for_prediction, for_training
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.optimizer import learning_rate
 
@@ -50,8 +50,13 @@ def has_bf16_units(device: torch.device) -> bool:
 def uses_fast(runtime: RuntimeConfig, device: torch.device) -> bool:
     """Whether a network on a device computes with the rewrites of `modeling.fast`."""
     if runtime.fast == "auto":
-        return device.type == "cpu" and not runtime.compile
+        return not runtime.compile
     return runtime.fast == "on"
+
+
+def reads_windows(runtime: RuntimeConfig, device: torch.device) -> bool:
+    """Whether a network for prediction shares frames between crops, and so reads {stream: `Windows`}."""
+    return device.type == "cpu" and uses_fast(runtime, device)
 
 
 def accelerate(network: nn.Module, runtime: RuntimeConfig) -> str:
@@ -61,7 +66,7 @@ def accelerate(network: nn.Module, runtime: RuntimeConfig) -> str:
     """
     device = next(network.parameters()).device
     if uses_fast(runtime, device):
-        return for_training(network)
+        return for_training(network) if device.type == "cpu" else for_gpu(network)
     if runtime.compile:
         network.compile()
     line = _plain(runtime)
@@ -73,13 +78,15 @@ def accelerate(network: nn.Module, runtime: RuntimeConfig) -> str:
 def prediction_copy(recognizer: Network, runtime: RuntimeConfig) -> tuple[Network, str]:
     """A copy of a network on its device, in evaluation mode, and one line that says how it differs from the plain one.
 
-    With the fast pass it reads {stream: `Windows`}, else {stream: [B, C, T, H, W]}.
+    It reads {stream: [B, C, T, H, W]}, or {stream: `Windows`} if `reads_windows`.
     """
     device = next(recognizer.parameters()).device
-    if uses_fast(runtime, device):
+    if reads_windows(runtime, device):
         network, line = for_prediction(recognizer, encoder_dtype(runtime, device))
     else:
         network, line = copy.deepcopy(recognizer).eval(), _plain(runtime)
+        if uses_fast(runtime, device):
+            line = for_gpu(network)
     network.to(memory_format=memory_format(runtime))  # type: ignore[call-overload]
     if runtime.compile:
         network.compile()

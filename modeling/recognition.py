@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from modeling.augment import Draw, Inputs, central_draw, mix_clips, prepare_frames, prepare_inputs
 from modeling.config import IntraModalityMixupConfig, ModelConfig, RuntimeConfig, TrainingConfig
-from modeling.engine import Arithmetic, TrainingStep, prediction_copy, uses_fast
+from modeling.engine import Arithmetic, TrainingStep, prediction_copy, reads_windows
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.losses import integration_momentum, inter_modality_weight
 from modeling.objective import MixedLabels, Objective
@@ -135,7 +135,7 @@ class Predictor:
     def __init__(self, recognizer: Recognizer, runtime: RuntimeConfig | None = None):
         runtime = runtime or RuntimeConfig()
         self.config = recognizer.config
-        self.fast = uses_fast(runtime, next(recognizer.parameters()).device)
+        self.fast = reads_windows(runtime, next(recognizer.parameters()).device)
         self.network, self.replaced = prediction_copy(recognizer, runtime)
         self.arithmetic = Arithmetic(runtime, self.network)
 

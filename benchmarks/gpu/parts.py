@@ -42,6 +42,7 @@ BATCHES, SMALL_BATCH = (1, 4, 8), 2
 COMPILED = 8  # the batch for which the network is compiled: minutes each
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain fp32": {"ours": False},
+    "plain TF32": {"ours": False, "tf32": True},
     "fp32": {"ours": True, "precision": "fp32", "fast": "off"},
     "bf16": {"ours": True, "precision": "bf16", "fast": "off"},
     "bf16, fast": {"ours": True, "precision": "bf16", "fast": "on"},
@@ -126,6 +127,8 @@ def evaluate(setting: Setting) -> Iterator[Row]:
         batches = (1,) if setting.small or task == "continuous" else BATCHES
         for batch in batches:
             for name, options in VARIANTS.items():
+                if name == "plain TF32":
+                    continue
                 build = partial(evaluation, task=task, small=setting.small, batch=batch, **options)
                 yield f"{task}, batch {batch}, {name}", partial(_per_clip, setting, build, batch)
 

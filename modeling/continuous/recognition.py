@@ -10,7 +10,7 @@ from modeling.config import RuntimeConfig, TrainingConfig
 from modeling.continuous.augment import central_draw, prepare_sentences
 from modeling.continuous.network import ContinuousOutput, ContinuousRecognizer, with_ensembles
 from modeling.continuous.objective import ContinuousObjective
-from modeling.engine import Arithmetic, TrainingStep, prediction_copy, uses_fast
+from modeling.engine import Arithmetic, TrainingStep, prediction_copy, reads_windows
 from modeling.windows import Windows
 
 
@@ -72,7 +72,7 @@ class SentencePredictor:
     ):
         runtime = runtime or RuntimeConfig()
         self.config, self.pyramid = recognizer.config, pyramid
-        self.fast = uses_fast(runtime, next(recognizer.parameters()).device)
+        self.fast = reads_windows(runtime, next(recognizer.parameters()).device)
         self.network, self.replaced = prediction_copy(recognizer, runtime)
         self.arithmetic = Arithmetic(runtime, self.network)
 

@@ -23,7 +23,6 @@ from modeling.continuous.network import (
 )
 from modeling.continuous.objective import ContinuousObjective
 from modeling.continuous.weights import from_published, published_name, published_prediction
-from modeling.fast import for_prediction, for_training
 from modeling.optimizer import build_optimizer
 from modeling.vknet import Maps
 from modeling.weights import load_matching
@@ -32,9 +31,9 @@ from tests.parity.golden import (
     Comparison,
     GoldenFile,
     GoldenSet,
-    as_windows,
     compare_after_step,
     compare_gradients,
+    made_fast,
     statistics,
 )
 
@@ -72,10 +71,8 @@ class ContinuousSet(GoldenSet):
             for stream in config.streams
         }
         inputs: dict[str, Any] = {**given}
-        if fast and training:
-            for_training(model)
-        elif fast:
-            model, inputs = for_prediction(model, file.dtype)[0], as_windows({**given})
+        if fast:
+            model, inputs = made_fast(model, {**given}, file.dtype)
         passed = _record_maps(model)
         with torch.set_grad_enabled(training):
             output = model(inputs, self.tensor(entry["lengths"]))

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from modeling.augment import Inputs
-from modeling.heatmaps import FactoredHeatmaps
+from modeling.fast import for_gpu, for_prediction, for_training
+from modeling.heatmaps import FactoredHeatmaps, written_out
 from modeling.windows import Windows
 
 FAST = " fast"  # ends the name of a comparison with the passes of modeling/fast
@@ -210,6 +211,18 @@ def _import(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def made_fast(network: nn.Module, inputs: Inputs, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """A network with the passes that fit its mode and device, and inputs as it then reads them."""
+    device = next(network.parameters()).device
+    if device.type == "cpu" and not network.training:
+        return for_prediction(network, dtype)[0], as_windows(inputs)
+    if device.type == "cpu":
+        for_training(network)
+        return network, {**inputs}
+    for_gpu(network)
+    return network, {**written_out(inputs)}
 
 
 def as_windows(inputs: Inputs) -> dict[str, Windows]:

@@ -13,7 +13,6 @@ from modeling.config import (
     ModelConfig,
     TrainingConfig,
 )
-from modeling.fast import for_prediction, for_training
 from modeling.heads import Head
 from modeling.heatmaps import FactoredHeatmaps, Mixture, written_out
 from modeling.losses import integration_momentum, inter_modality_loss
@@ -25,9 +24,9 @@ from tests.parity.golden import (
     Comparison,
     GoldenFile,
     GoldenSet,
-    as_windows,
     compare_after_step,
     compare_gradients,
+    made_fast,
     statistics,
 )
 from tests.parity.isolated_units import EXEMPT, UNITS, published_stream
@@ -109,7 +108,7 @@ def _eval(fast: bool, golden: IsolatedSet, file: GoldenFile, out: Comparison) ->
     if "video_uint8_RGB" in entry["inputs"]:
         _compare_inputs(inputs, file, config, file.tolerance(5e-5), out)
     if fast:
-        model, inputs = for_prediction(model, file.dtype)[0], as_windows(given)
+        model, inputs = made_fast(model, given, file.dtype)
     labels = golden.tensor(entry["labels"])
     with torch.no_grad():
         maps: dict[str, Tensor] = {}
@@ -191,11 +190,8 @@ def _train(fast: bool, golden: IsolatedSet, file: GoldenFile, out: Comparison) -
     config_loss = _loss_config(config)
     objective = Objective(config_loss, 20, model.gloss_embeddings)
     optimizer = build_optimizer(model, TrainingConfig())
-    if fast:
-        for_training(model)
-    else:
-        inputs = {**written_out(inputs)}
-    output = model(inputs, auxiliary=full)
+    model, read = made_fast(model, inputs, file.dtype) if fast else (model, written_out(inputs))
+    output = model(read, auxiliary=full)
     total, parts = objective(output, labels, entry["epoch"], 100)
     total.backward()
 
