@@ -1,22 +1,22 @@
-"""Evaluate a trained model on a split, recognise the sign in one video, or find the signs of a long one.
+"""Evaluate a trained model on a split, or recognise one video: its sign, the signs of a long one, or its sentence.
 
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --eval_setting 3x_pad [--split test] [--analyse]
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --video clip.mp4 [--overlay clip_signs.mp4]
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --video talk.mp4 --window --out talk.json
+    python prediction.py --config configs/demo_sentences/two_stream.yaml [--eval_setting beam_5] [--split test]
+    python prediction.py --config configs/demo_sentences/two_stream.yaml --video sentence.mp4 [--out sentence.json]
 
-The model is the best checkpoint of the configuration's run folder, or `--checkpoint` (a run, an export, a checkpoint
-of ours or a published one). An evaluation prints a table and writes prediction/<split>_<setting>.json in the folder of
-the run that was evaluated.
+The configuration says which task it is. The model is the best checkpoint of its run folder, or `--checkpoint` (a run,
+an export, a checkpoint of ours or a published one). An evaluation prints a table and writes
+prediction/<split>_<setting>.json in the folder of the run that was evaluated.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from configs.schema import IsolatedConfig
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, load_experiment
 from report.analysis import (
     Analysis,
     LookAlikes,
@@ -26,32 +26,34 @@ from report.analysis import (
 )
 from report.runs import evaluation_path
 from utils.command_line import entry_point_parser
-from utils.config import load_config
 from utils.errors import UserError, run_entry_point
 from utils.files import write_json
-
-if TYPE_CHECKING:
-    from inference.sign_recognizer import Guess, SignRecognizer, Video
-    from inference.timeline import Segment
 
 OF_ANALYSIS = {"baseline", "min_share", "min_clips", "min_similarity", "look_alikes_from"}
 OF_EVALUATION = {"split", "analyse"} | OF_ANALYSIS
 OF_WINDOW = {"out", "min_probability"}
 OF_VIDEO = {"keypoints", "top_k", "json", "overlay", "window"} | OF_WINDOW
+OF_ISOLATED = {"analyse", "top_k", "window", "min_probability"} | OF_ANALYSIS
 WHAT_IT_READS = 0  # --window without a length
 
 
 def main() -> int:
-    arguments = parse()
-    config = load_config(IsolatedConfig, arguments.config, arguments.overrides)
+    parser = options()
+    arguments = parser.parse_intermixed_args()
+    config = load_experiment(arguments.config, arguments.overrides)
+    given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
+    check(config, arguments, given)
+    arguments.eval_setting = evaluation_setting(config, arguments.eval_setting)
     if arguments.video is not None:
-        return recognise(config, arguments)
+        from inference.one_video import recognise
+
+        return recognise(config, arguments.checkpoint or Path(config.run), arguments)
     if arguments.analyse:
         check_baseline(config, arguments)
     return evaluate(config, arguments)
 
 
-def parse() -> argparse.Namespace:
+def options() -> argparse.ArgumentParser:
     parser = entry_point_parser(__doc__, "evaluation.batch_size=2")
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     parser.add_argument(
@@ -59,9 +61,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--eval_setting",
-        choices=["origin", "3x_pad"],
-        default="origin",
-        help="one central crop in time, or three",
+        help="of isolated recognition: origin, one central crop in time, or 3x_pad, three; of continuous recognition: "
+        "beam_N with the configured decoding.beam, or beam_1; default: the first",
     )
     group = parser.add_argument_group("evaluation")
     group.add_argument("--split", choices=["train", "dev", "test"], default="test")
@@ -94,7 +95,9 @@ def parse() -> argparse.Namespace:
         help="the video is long: slide a window over it and list its signs; default length: what the network reads",
     )
     group.add_argument(
-        "--out", type=Path, help="with --window: JSON file to write, and beside it WebVTT subtitles (.vtt)"
+        "--out",
+        type=Path,
+        help="glosses with times: JSON file to write, and beside it WebVTT subtitles (.vtt)",
     )
     group.add_argument(
         "--min_probability",
@@ -102,16 +105,26 @@ def parse() -> argparse.Namespace:
         default=0.15,
         help="with --window: a sign is named from this probability on; default: %(default)s",
     )
-    arguments = parser.parse_intermixed_args()
-    given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
+    return parser
+
+
+def check(config: Config, arguments: argparse.Namespace, given: set[str]) -> None:
+    """Raise a `UserError` if the options that were given do not go together, or mean nothing for the task."""
+    continuous = isinstance(config, ContinuousConfig)
+    if continuous and (wrong := given & OF_ISOLATED):
+        raise UserError(
+            f"--{min(wrong)}: is for isolated recognition; {arguments.config} is of continuous recognition"
+        )
     if arguments.video is not None and (wrong := given & OF_EVALUATION):
         raise UserError(f"--{min(wrong)}: is for the evaluation of a split, not for --video")
     if arguments.video is None and (wrong := given & OF_VIDEO):
         raise UserError(f"--{min(wrong)}: is for one video; name it with --video")
-    if arguments.window is None and (wrong := given & OF_WINDOW):
+    if not continuous and arguments.window is None and (wrong := given & OF_WINDOW):
         raise UserError(f"--{min(wrong)}: is for the signs of a long video; ask for them with --window")
     if arguments.window is not None and (wrong := given & {"top_k", "eval_setting"}):
         raise UserError(f"--{min(wrong)}: is for a video of a single sign, not for --window")
+    if arguments.out is not None and arguments.out.suffix not in (".json", ".vtt"):
+        raise UserError(f"--out: {arguments.out} must end in .json or .vtt; both are written")
     look_alike_definition(arguments)
     if arguments.top_k < 1:
         raise UserError("--top_k: must be at least 1")
@@ -119,7 +132,23 @@ def parse() -> argparse.Namespace:
         raise UserError(f"--{min(wrong)}: is for the analysis of an evaluation; ask for it with --analyse")
     if not 0 <= arguments.min_probability < 1:
         raise UserError("--min_probability: must be at least 0 and below 1")
-    return arguments
+
+
+def evaluation_setting(config: Config, name: str | None) -> str:
+    """The setting of this name, or the default one of the task.
+
+    Raises:
+        UserError: the task has no such setting.
+    """
+    settings, hint = ["origin", "3x_pad"], ""
+    if isinstance(config, ContinuousConfig):
+        settings, hint = [f"beam_{config.decoding.beam}", "beam_1"], "; decoding.beam=N sets the larger beam"
+    if name is not None and name not in settings:
+        raise UserError(
+            f"--eval_setting: {name!r} is none of {config.task} recognition, which has "
+            f"{' and '.join(settings)}{hint}"
+        )
+    return name or settings[0]
 
 
 def frames(text: str) -> int:
@@ -128,7 +157,7 @@ def frames(text: str) -> int:
     return int(text)
 
 
-def evaluated_run(config: IsolatedConfig, checkpoint: Path | None) -> Path:
+def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
     """The folder that an evaluation belongs to: that of the run or export that was evaluated.
 
     For a file that lies in no run, such as a published one, it is the configuration's.
@@ -150,7 +179,7 @@ def evaluated_run(config: IsolatedConfig, checkpoint: Path | None) -> Path:
     return run
 
 
-def evaluate(config: IsolatedConfig, arguments: argparse.Namespace) -> int:
+def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     """Predict a split, print the results, write them."""
     from inference.trained_model import load_model
     from modeling.engine import encoder_precision
@@ -186,7 +215,7 @@ def evaluate(config: IsolatedConfig, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def check_baseline(config: IsolatedConfig, arguments: argparse.Namespace) -> None:
+def check_baseline(config: Config, arguments: argparse.Namespace) -> None:
     """Raise a `UserError` if an evaluation that the analysis compares with is missing: before hours of predicting."""
     run = evaluated_run(config, arguments.checkpoint)
     baseline = arguments.baseline or run
@@ -195,10 +224,11 @@ def check_baseline(config: IsolatedConfig, arguments: argparse.Namespace) -> Non
             read_evaluation(baseline, split, arguments.eval_setting)
 
 
-def analyse(config: IsolatedConfig, arguments: argparse.Namespace) -> None:
+def analyse(config: Config, arguments: argparse.Namespace) -> None:
     """Print which glosses are hard and which are taken for one another, and write it beside the evaluation."""
     from configs.build import gloss_similarity
 
+    assert isinstance(config, IsolatedConfig)
     split, setting = arguments.split, arguments.eval_setting
     run = evaluated_run(config, arguments.checkpoint)
     baseline = arguments.baseline or run
@@ -215,86 +245,6 @@ def analyse(config: IsolatedConfig, arguments: argparse.Namespace) -> None:
     path = evaluation.path.with_name(f"{evaluation.path.stem}_analysis.json")
     write_json(path, analysis.content())
     print(f"\nwritten to {path}")
-
-
-def recognise(config: IsolatedConfig, arguments: argparse.Namespace) -> int:
-    """Name the sign of one video, or the signs of a long one."""
-    from dataset.video import VideoFrames, count_frames
-    from inference.sign_recognizer import SignRecognizer
-    from inference.trained_model import load_model
-    from report.overlay import Caption, check_overlay, write_overlay
-    from utils.progress import progress_bar
-
-    path, overlay = arguments.video, arguments.overlay
-    if not path.is_file():
-        raise UserError(f"{path}: no such video")
-    if overlay is not None:
-        check_overlay(overlay, path)
-    source = arguments.checkpoint or Path(config.run)
-    recognizer = SignRecognizer(load_model(source, config), config, config.runtime.device)
-    with progress_bar(count_frames(path.read_bytes()), 0, "frame", shown=True, delay=1) as progress:
-        video = recognizer.read(path, arguments.keypoints, progress.update)
-    if video.source:
-        print(f"keypoints: {video.source}", file=sys.stderr)
-    if arguments.window is None:
-        guesses = recognizer.best(recognizer.probabilities(video, arguments.eval_setting), arguments.top_k)
-        print_guesses(guesses, arguments.json)
-        captions = [Caption(0, video.frames, guesses)]
-    else:
-        segments = find_signs(recognizer, video, arguments)
-        captions = [Caption(s.start, s.end, [(s.gloss, s.probability)]) for s in segments]
-    if overlay is not None:
-        write_overlay(overlay, VideoFrames(video.content), video.keypoints, video.rate, captions)
-        print(f"{overlay}: the video with what was recognised", file=sys.stderr)
-    return 0
-
-
-def find_signs(
-    recognizer: "SignRecognizer", video: "Video", arguments: argparse.Namespace
-) -> "list[Segment]":
-    """The signs of a long video, printed and, with --out, written."""
-    from inference.timeline import webvtt
-    from utils.progress import progress_bar
-
-    with progress_bar(video.frames, 0, "frame", shown=True, delay=1) as progress:
-        segments = recognizer.timeline(
-            video, arguments.window or None, arguments.min_probability, progress.update
-        )
-    timeline: list[dict[str, Any]] = [
-        {
-            "start": round(segment.start / video.rate, 3),
-            "end": round(segment.end / video.rate, 3),
-            "gloss": segment.gloss,
-            "probability": segment.probability,
-        }
-        for segment in segments
-    ]
-    if arguments.json:
-        print(json.dumps(timeline, ensure_ascii=False))
-    else:
-        if not timeline:
-            print(
-                f"no sign found that is at least {100 * arguments.min_probability:g} % likely",
-                file=sys.stderr,
-            )
-        for sign in timeline:
-            print(
-                f"{sign['start']:8.2f} s {sign['end']:8.2f} s {100 * sign['probability']:6.1f} %  {sign['gloss']}"
-            )
-    if arguments.out is not None:
-        write_json(arguments.out, timeline)
-        subtitles = arguments.out.with_suffix(".vtt")
-        subtitles.write_text(webvtt(segments, video.rate), encoding="utf-8")
-        print(f"written to {arguments.out} and {subtitles}", file=sys.stderr)
-    return segments
-
-
-def print_guesses(guesses: "list[Guess]", as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([guess._asdict() for guess in guesses], ensure_ascii=False))
-    else:
-        for gloss, probability in guesses:
-            print(f"{100 * probability:6.2f} %  {gloss}")
 
 
 if __name__ == "__main__":

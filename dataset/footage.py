@@ -33,11 +33,13 @@ def at(windows: Array, values: Array | None) -> Array | None:
 class Sample:
     """One clip as read, every frame once.
 
-    windows: int64 [C, T], the frames of each window. frames: uint8 [F, H, W, 3]. keypoints: float32 [F, J, 3].
+    windows: int64 [C, T], the frames of each window. first: which of the clip's frames is the first of them all.
+    frames: uint8 [F, H, W, 3]. keypoints: float32 [F, J, 3].
     problem: what was wrong with it.
     """
 
     windows: np.ndarray
+    first: int = 0
     frames: np.ndarray | None = None
     keypoints: np.ndarray | None = None
     problem: str | None = None
@@ -173,7 +175,7 @@ class FootageReader:
         length = self.length(clip, content)
         indices = choose(length)
         wanted, windows = np.unique(np.stack(indices), return_inverse=True)
-        sample = Sample(windows.reshape(len(indices), -1))
+        sample = Sample(windows.reshape(len(indices), -1), int(wanted[0]))
         if self.source is not None:
             decoded = self._decode(clip, content, wanted + (clip.start_frame or 0), room)
             sample.frames, sample.problem = decoded.frames, decoded.problem

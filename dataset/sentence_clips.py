@@ -26,11 +26,13 @@ STRIDE = 4  # frames to a step of the network
 class SentenceBatch(FootageBatch):
     """B sentences: `windows` are [B, T], shorter ones repeating their last frame.
 
-    lengths: int64 [B], frames of each sentence, multiples of 4. glosses: int64 [B, L], classes, padded with blanks.
+    lengths: int64 [B], frames of each sentence, multiples of 4. first: int64 [B], the frame of each that is read first,
+    which is not 0 of a sentence longer than what is read. glosses: int64 [B, L], classes, padded with blanks.
     counts: int64 [B], how many of them there are of each.
     """
 
     lengths: Tensor
+    first: Tensor
     glosses: Tensor
     counts: Tensor
 
@@ -140,6 +142,7 @@ class SentenceDataset(FootageDataset):
             **common,
             windows=_padded([torch.from_numpy(sample.windows[0]) for sample in samples]),
             lengths=torch.tensor([sample.windows.shape[1] for sample in samples]),
+            first=torch.tensor([sample.first for sample in samples]),
             glosses=_padded([torch.tensor([*of_sentence, 0]) for of_sentence in glosses])[:, :-1],
             counts=torch.tensor([len(of_sentence) for of_sentence in glosses]),
         )

@@ -13,10 +13,10 @@ from configs.schema import ContinuousConfig
 from dataset.config import SentenceDataConfig
 from dataset.footage import FootageReader
 from dataset.gloss_cleanup import clean_glosses
-from dataset.sentence_clips import STRIDE, SentenceBatch, SentenceDataset
+from dataset.sentence_clips import SentenceBatch, SentenceDataset
 from dataset.sentences import GlossClasses, Sentence
 from inference.evaluation import Evaluator
-from modeling.continuous.alignment import best_path_alignment
+from inference.timeline import Segment, segments
 from modeling.continuous.decoding import beam_search
 from modeling.continuous.network import ContinuousRecognizer, reported_prediction
 from modeling.continuous.recognition import SentencePredictor
@@ -27,15 +27,6 @@ from utils.files import write_json
 from utils.word_errors import WordErrors, align_words, count_errors, error_rate_interval
 
 
-class ReadGloss(NamedTuple):
-    """A gloss as it was read: which, its first frame and the one behind its last, and its probability."""
-
-    gloss: str
-    start: int
-    end: int
-    probability: float
-
-
 class Outcome(NamedTuple):
     """What is kept of a sentence under one setting.
 
@@ -43,7 +34,7 @@ class Outcome(NamedTuple):
     """
 
     read: dict[str, list[int]]
-    aligned: list[ReadGloss]
+    aligned: list[Segment]
 
 
 def scored_glosses(glosses: Sequence[str], data: SentenceDataConfig) -> list[str]:
@@ -65,7 +56,7 @@ class SentenceResults:
     names: list[str]
     references: list[list[str]]
     hypotheses: dict[str, list[list[str]]]
-    aligned: list[list[ReadGloss]]
+    aligned: list[list[Segment]]
     vocabulary: Sequence[str]
     reported_name: str
     beam: int
@@ -174,7 +165,7 @@ class SentenceResults:
                     "reference": " ".join(self.references[row]),
                     "hypotheses": {head: " ".join(read[row]) for head, read in self.hypotheses.items()},
                     "errors": asdict(self.errors[self.reported_name][row]),
-                    "glosses": [gloss._asdict() for gloss in self.aligned[row]],
+                    "glosses": [asdict(gloss) for gloss in self.aligned[row]],
                 }
                 for row, name in enumerate(self.names)
             ],
@@ -232,10 +223,9 @@ class SentenceEvaluator(Evaluator[dict[str, Outcome], SentenceResults]):
             of_sentence = {}
             for setting, beam in self.beams.items():
                 read = {name: beam_search(logits[name], steps[name], beam)[0] for name in logits}
-                aligned = [
-                    ReadGloss(self.vocabulary[a.gloss], STRIDE * a.start, STRIDE * a.end, a.probability)
-                    for a in best_path_alignment(logits[self.reported][0], read[self.reported])
-                ]
+                aligned = segments(
+                    logits[self.reported][0], read[self.reported], self.vocabulary, int(batch.first[row])
+                )
                 of_sentence[setting] = Outcome(read, aligned)
             found.append(of_sentence)
         return found

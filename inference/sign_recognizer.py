@@ -9,7 +9,6 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,25 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.build import build_estimator, clip_format
+from configs.build import clip_format
 from configs.schema import IsolatedConfig
-from dataset.annotations import Clip, read_annotations
 from dataset.clips import ClipReader
 from dataset.footage import Sample
-from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
 from dataset.sampling import Crop, evaluation_indices
-from dataset.video import FileSource, VideoFrames, video_facts
+from dataset.video import VideoFrames
 from inference.accuracy import EVAL_SETTINGS
 from inference.timeline import Segment, find_segments, moving_frames
-from inference.trained_model import TrainedModel, load_model
-from modeling.pose.estimator import Estimator, estimate_clip
+from inference.trained_model import IsolatedModel
+from inference.video_recognizer import Device, Video, VideoRecognizer
 from modeling.recognition import Predictor
-from modeling.recognizer import reported_prediction
+from modeling.recognizer import Recognizer, reported_prediction
 from report.network_view import NetworkView, network_view
-from utils.distributed import choose_device
 from utils.errors import UserError
-
-LENGTHS_DIFFER = 2  # a damaged frame or two may lack its keypoints
 
 
 class Guess(NamedTuple):
@@ -46,65 +40,15 @@ class Guess(NamedTuple):
     probability: float
 
 
-@dataclass
-class Video:
-    """A video that is ready to be recognised.
+class SignRecognizer(VideoRecognizer[Recognizer, IsolatedConfig]):
+    """Names the signs in videos; see `VideoRecognizer` for the arguments."""
 
-    name: of the file, without folder and suffix. content: the file. frames: how many. rate: frames per second.
-    keypoints: float32 [frames, 133, 3] in pixels of `frame_size` (width, height), None for a model that reads none.
-    source: where they are from.
-    """
+    task = "isolated"
 
-    path: Path
-    content: bytes
-    frames: int
-    rate: float
-    keypoints: np.ndarray | None = None
-    frame_size: tuple[int, int] | None = None
-    source: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-
-class SignRecognizer:
-    """Names the signs in videos.
-
-    Args:
-        model: what was trained.
-        config: where keypoints are looked for (`data.keypoints`), which estimator finds them otherwise (`pose`), and
-            how videos are read; default: the configuration of the training.
-        device: to compute on; `auto` takes CUDA if there is one.
-    """
-
-    def __init__(
-        self,
-        model: TrainedModel,
-        config: IsolatedConfig | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
-    ):
-        self.config = config or model.config
-        self.device = choose_device(device)
-        self.vocabulary, self.network = model.vocabulary, model.recognizer.to(self.device)
+    def __init__(self, model: IsolatedModel, config: IsolatedConfig | None = None, device: Device = "auto"):
+        super().__init__(model, config, device)
         self.format = clip_format(self.network.config)
         self.reported = reported_prediction(self.network.config)
-
-    @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], device: Literal["auto", "cpu", "cuda"] = "auto"
-    ) -> "SignRecognizer":
-        """The model of a run folder, a checkpoint of ours or an export.
-
-        Raises:
-            UserError: there is none, or it is damaged.
-        """
-        return cls(load_model(Path(path)), device=device)
-
-    @cached_property
-    def estimator(self) -> Estimator:
-        """What finds keypoints where there are none yet; made when first needed, for it takes seconds."""
-        return build_estimator(self.config.pose, self.device)
 
     def predict(
         self,
@@ -132,78 +76,6 @@ class SignRecognizer:
         """The `top_k` likeliest glosses, from probabilities [glosses]."""
         order = np.argsort(-probabilities, kind="stable")[:top_k]
         return [Guess(self.vocabulary[i], float(probabilities[i])) for i in order]
-
-    def read(
-        self,
-        path: Path,
-        keypoints: Path | None = None,
-        count: Callable[[int], object] = lambda frames: None,
-        look_up: bool = True,
-    ) -> Video:
-        """A video with its keypoints: those given, else those that `data.keypoints` has if the video is a clip of the
-        data set (unless not to `look_up`), else those that the configured estimator finds (`count(1)` is called after
-        each frame).
-
-        Raises:
-            UserError: the video cannot be read, the keypoints given are of another one, or there is no person in it.
-        """
-        if not path.is_file():
-            raise UserError(f"{path}: no such video")
-        content = path.read_bytes()
-        facts = video_facts(content)
-        if not facts.frames:
-            problem = "is an empty file" if not content else "is no video that can be decoded"
-            raise UserError(f"{path}: {problem}")
-        video = Video(path, content, facts.frames, facts.rate)
-        if self.format.keypoint_indices is None:
-            return video
-        if keypoints is not None:
-            return self._with_stored(video, open_keypoints(keypoints))
-        if look_up and (store := self._stored_keypoints(video)) is not None:
-            return self._with_stored(video, store)
-        return self._with_estimated(video, count)
-
-    def _stored_keypoints(self, video: Video) -> KeypointStore | None:
-        """Those of the data set, if it has this very file, under its name, and keypoints of it."""
-        data = self.config.data
-        if data.keypoints is None or data.videos is None or data.is_images:
-            return None
-        if not (Path(data.keypoints).is_file() and Path(data.videos).exists()):
-            return None
-        clips = [clip for clip in read_annotations(data).clips if clip.name == video.name]
-        store = open_keypoints(Path(data.keypoints))
-        if not clips or video.name not in store or not self._fits(video, len(store.read(video.name))):
-            return None
-        content = FileSource(Path(data.videos)).read_if_there(data.path_of(clips[0].name, clips[0].video))
-        return store if content == video.content else None
-
-    @staticmethod
-    def _fits(video: Video, frames: int) -> bool:
-        return abs(video.frames - frames) <= LENGTHS_DIFFER
-
-    def _with_stored(self, video: Video, store: KeypointStore) -> Video:
-        if video.name not in store:
-            raise UserError(
-                f"{store.path}: no keypoints for {video.name!r}; find them with gen_pose.py --video"
-            )
-        found = store.read(video.name)
-        if not self._fits(video, len(found)):
-            raise UserError(
-                f"{store.path}: keypoints of {len(found)} frames, but {video.path} has {video.frames}: "
-                "of another video?"
-            )
-        return replace(
-            video, keypoints=found, frame_size=store.frame_size(video.name), source=str(store.path)
-        )
-
-    def _with_estimated(self, video: Video, count: Callable[[int], object]) -> Video:
-        frames = VideoFrames(video.content)
-        found, size = estimate_clip(self.estimator, frames, count)
-        if not len(found):
-            raise UserError(f"{video.path}: {frames.problem}")
-        if not found[..., 2].any():
-            raise UserError(f"{video.path}: no person found in any of its {len(found)} frames")
-        return replace(video, keypoints=found, frame_size=size, source=self.estimator.name)
 
     def probabilities(self, video: Video, eval_setting: str = "origin") -> np.ndarray:
         """The probability of every gloss for a video of a single sign: float32 [glosses].
@@ -307,22 +179,11 @@ class SignRecognizer:
             raise UserError(f"{video.path}: {frames.problem or 'ends too early'}")
 
     def _sample(self, video: Video, crops: list[Crop]) -> Sample:
-        sample = self._reader(video).read_crops(self._clip(video), crops)
-        if sample.problem is not None:
-            raise UserError(f"{video.path}: {sample.problem}")
-        return sample
+        return self._undamaged(video, self._reader(video).read_crops(self._clip(video), crops))
 
     def _reader(self, video: Video) -> ClipReader:
-        """Reads the video as if it were a data set of one clip."""
-        data = replace(self.config.data, videos=str(video.path.parent), clip_path="{video}", frame_cache=None)
-        store = None
-        if video.keypoints is not None:
-            store = ClipKeypoints(video.name, video.keypoints, video.frame_size, video.path)
-        return ClipReader(data, self.format, store)
-
-    @staticmethod
-    def _clip(video: Video) -> Clip:
-        return Clip(video.name, "", "test", video.path.name)
+        alone, store = self._alone(video)
+        return ClipReader(alone.data, self.format, store)
 
     @cached_property
     def _predictor(self) -> Predictor:

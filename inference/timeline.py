@@ -1,15 +1,20 @@
-"""From what a sliding window sees to the signs of a continuous recording, one after the other.
+"""The signs of a recording, one after the other: of a sentence that was read, or of what a sliding window sees.
 
-The network was trained on single signs and names one in every window, also where somebody rests or goes from one sign
-to the next. Two things tell such windows apart: hands that are still, and a gloss that the network names whenever they
-are. What remains is thinned by non-maximum suppression: of windows that overlap, the likeliest stays.
+For the latter the network was trained on single signs and names one in every window, also where somebody rests or goes
+from one sign to the next. Two things tell such windows apart: hands that are still, and a gloss that the network names
+whenever they are. What remains is thinned by non-maximum suppression: of windows that overlap, the likeliest stays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
+
+from dataset.sentence_clips import STRIDE
+from modeling.continuous.alignment import best_path_alignment, sign_spans
 
 MOVING = 0.5  # speed of a wrist, in shoulder widths per second, from which a hand counts as moving
 SPEED_OVER = 0.12  # seconds before and after a frame, over which its speed is taken
@@ -27,6 +32,44 @@ class Segment:
     end: int
     gloss: str
     probability: float
+
+
+def segments(logits: Tensor, glosses: list[int], vocabulary: Sequence[str], first: int) -> list[Segment]:
+    """Where in a sentence the glosses that were found in it are signed.
+
+    Args:
+        logits: float [T, V], of the steps of the sentence.
+        glosses: classes, in order.
+        vocabulary: what they mean.
+        first: frame that the first step begins with.
+    """
+    spans = sign_spans(best_path_alignment(logits, glosses), len(logits))
+    return [
+        Segment(first + STRIDE * start, first + STRIDE * end, vocabulary[gloss], probability)
+        for gloss, start, end, probability in spans
+    ]
+
+
+class TimedGloss(NamedTuple):
+    """A gloss that is signed from `start` to `end`, in seconds, and its probability in [0, 1]."""
+
+    gloss: str
+    start: float
+    end: float
+    probability: float
+
+
+def timed(segments: Sequence[Segment], rate: float) -> list[TimedGloss]:
+    """The segments of a video with `rate` frames per second, in seconds, rounded to milliseconds."""
+    return [
+        TimedGloss(
+            segment.gloss,
+            round(segment.start / rate, 3),
+            round(segment.end / rate, 3),
+            segment.probability,
+        )
+        for segment in segments
+    ]
 
 
 def moving_frames(keypoints: np.ndarray, rate: float) -> np.ndarray:
@@ -114,12 +157,12 @@ def without_rest(probabilities: np.ndarray, share: np.ndarray) -> np.ndarray:
     return corrected / corrected.sum(axis=1, keepdims=True)
 
 
-def webvtt(segments: Sequence[Segment], rate: float) -> str:
-    """Subtitles of the segments of a video with `rate` frames per second."""
+def webvtt(glosses: Sequence[TimedGloss]) -> str:
+    """Subtitles."""
     cues = [
-        f"{_time(segment.start / rate)} --> {_time(segment.end / rate)}\n"
-        f"{escape(segment.gloss, quote=False)} ({100 * segment.probability:.0f} %)\n"
-        for segment in segments
+        f"{_time(gloss.start)} --> {_time(gloss.end)}\n"
+        f"{escape(gloss.gloss, quote=False)} ({100 * gloss.probability:.0f} %)\n"
+        for gloss in glosses
     ]
     return "\n".join(["WEBVTT\n", *cues])
 

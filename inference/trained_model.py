@@ -6,62 +6,105 @@ An export is a folder with `recognizer.json`, readable, which says everything bu
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
-from configs.build import build_recognizer, checkpoint_path, stage_weights
-from configs.schema import IsolatedConfig
-from dataset.annotations import read_annotations
+from configs.build import (
+    build_continuous_recognizer,
+    build_recognizer,
+    checkpoint_path,
+    stage_weights,
+)
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, experiment_from_dict
+from dataset.sentences import read_clips
+from modeling.continuous.network import ContinuousRecognizer
 from modeling.recognizer import Recognizer
 from modeling.weights import load_matching
 from utils.checkpoint import load_checkpoint
-from utils.config import from_dict
 from utils.errors import UserError
 from utils.files import read_json
 
 EXPORTED, EXPORTED_WEIGHTS = "recognizer.json", "model.safetensors"
 
+N = TypeVar("N", bound=nn.Module)
+C = TypeVar("C", bound=Config)
+
 
 @dataclass
-class TrainedModel:
+class TrainedModel(Generic[N, C]):
     """A network with what its outputs mean; `config` is that of its training."""
 
-    recognizer: Recognizer
+    recognizer: N
     vocabulary: list[str]
-    config: IsolatedConfig
+    config: C
 
 
-def load_model(path: Path, config: IsolatedConfig | None = None) -> TrainedModel:
+class IsolatedModel(TrainedModel[Recognizer, IsolatedConfig]):
+    """It names the sign of a clip."""
+
+
+class ContinuousModel(TrainedModel[ContinuousRecognizer, ContinuousConfig]):
+    """It reads the glosses of a sentence."""
+
+
+@overload
+def load_model(path: Path, config: IsolatedConfig) -> IsolatedModel: ...
+@overload
+def load_model(path: Path, config: ContinuousConfig) -> ContinuousModel: ...
+@overload
+def load_model(path: Path, config: Config | None = None) -> IsolatedModel | ContinuousModel: ...
+def load_model(path: Path, config: Config | None = None) -> IsolatedModel | ContinuousModel:
     """The model saved at `path`, ready to predict, on the CPU.
 
     Args:
         path: run folder, checkpoint file, or folder of an export.
-        config: for a published checkpoint, which does not say its vocabulary and sizes; ours stand alone.
+        config: says the task that the model must be of, and, of a published checkpoint, vocabulary and sizes; ours
+            stand alone.
 
     Raises:
-        UserError: there is nothing there, it is damaged, or a published checkpoint comes without `config`.
+        UserError: there is nothing there, it is damaged or of another task, or a published checkpoint comes without
+            `config`.
     """
     content = read_trained(path)
     if "vocabulary" in content:
-        vocabulary = content["vocabulary"]
-        config = from_dict(IsolatedConfig, content["config"], str(path))
+        vocabulary, trained = content["vocabulary"], experiment_from_dict(content["config"], str(path))
+        if config is not None and config.task != trained.task:
+            raise UserError(
+                f"{path}: a model of {trained.task} recognition, but the configuration is of {config.task} "
+                "recognition; name the configuration that the model was trained with"
+            )
+        config = trained
     elif config is None:
         raise UserError(
             f"{path}: a published checkpoint does not say what model it is; "
             "use prediction.py --config ... --checkpoint"
         )
     else:
-        vocabulary = read_annotations(config.data).vocabulary
+        vocabulary = read_clips(config.data).vocabulary
+    if isinstance(config, ContinuousConfig):
+        network = build_continuous_recognizer(config, len(vocabulary))
+        return ContinuousModel(_with_weights(network, content, path), vocabulary, config)
+    assert isinstance(config, IsolatedConfig)
     embeddings = content.get("model", {}).get("gloss_embeddings")
     recognizer = build_recognizer(config, len(vocabulary), embeddings, auxiliary=False)
-    report = load_matching(recognizer, stage_weights(content, recognizer), str(path))
+    return IsolatedModel(_with_weights(recognizer, content, path), vocabulary, config)
+
+
+def _with_weights(network: N, content: dict[str, Any], path: Path) -> N:
+    """A network with the weights of a checkpoint, all of them.
+
+    Raises:
+        UserError: they are of another network.
+    """
+    report = load_matching(network, stage_weights(content, network), str(path))
     if report.left or report.mismatched:
         raise UserError(f"{report}; the checkpoint is of another model or vocabulary")
-    recognizer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return TrainedModel(recognizer, vocabulary, config)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network
 
 
 def read_trained(path: Path) -> dict[str, Any]:

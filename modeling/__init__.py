@@ -4,13 +4,18 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from inference.sign_recognizer import SignRecognizer
+    from inference.recognizers import Recognizer
 
 
 def load_recognizer(
     path: str | os.PathLike[str], device: Literal["auto", "cpu", "cuda"] = "auto"
-) -> "SignRecognizer":
-    """A trained model that names the sign in a video: `load_recognizer("runs/x").predict("clip.mp4", top_k=5)`.
+) -> "Recognizer":
+    """A trained model for use, by what it was trained for.
+
+    - Isolated recognition names the sign of a video: `load_recognizer("runs/x").predict("clip.mp4", top_k=5)` gives
+      glosses with probabilities, best first; see `inference.sign_recognizer`.
+    - Continuous recognition reads a sentence: `load_recognizer("runs/y").predict("sentence.mp4")` gives its glosses in
+      order, with start, end and probability; see `inference.sentence_recognizer`.
 
     Args:
         path: a run folder, a checkpoint of ours, or a folder that `python -m inference.export` wrote.
@@ -20,6 +25,6 @@ def load_recognizer(
         UserError: there is no trained model, or it is damaged.
     """
     # Alone in this package it reads files; who uses the networks only need not import what that takes.
-    from inference.sign_recognizer import SignRecognizer
+    from inference import recognizers
 
-    return SignRecognizer.load(path, device)
+    return recognizers.load_recognizer(path, device)

@@ -5,6 +5,7 @@ generator; applying a draw is deterministic. Specification section 2.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -211,16 +212,19 @@ def prepare_frames(frames: Tensor | None, keypoints: Tensor | None, model: Model
     return maps
 
 
-def visible_inputs(inputs: Inputs, model: ModelConfig) -> tuple[Tensor | None, Tensor | None]:
-    """What `prepare_inputs` made, as pictures of the longest clips.
+def visible_inputs(inputs: Inputs, streams: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+    """Network inputs of any task as pictures.
+
+    Args:
+        streams: those of the model; of each modality the first one, which has the longest clips, is shown.
 
     Returns:
         Frames uint8 RGB [B, T, size, size, 3] and heatmaps float [B, T, size, size] summed over the keypoints, on the
         CPU; None for a modality that the model does not read.
     """
-    streams = [f"{modality}{model.frames[0]}" for modality in ("rgb", "keypoint")]
-    longest = written_out({name: inputs[name] for name in streams if name in inputs})
-    frames, heatmaps = map(longest.get, streams)
+    shown = [next((s for s in streams if s.startswith(modality)), "") for modality in ("rgb", "keypoint")]
+    longest = written_out({name: inputs[name] for name in shown if name in inputs})
+    frames, heatmaps = map(longest.get, shown)
     if frames is not None:
         bgr = frames.permute(0, 2, 3, 4, 1).add(1).mul(127.5)  # [B, T, size, size, 3]
         frames = bgr.flip(4).round().clamp(0, 255).to("cpu", torch.uint8)

@@ -1,10 +1,11 @@
-"""One or several runs side by side: results with intervals, learning curves, what is taken for what.
+"""One or several runs of a task side by side: results with intervals, learning curves, what is taken for what.
 
     python -m report runs/rgb_frame64 runs/two_frame64 runs/nla_slr_wlasl_2000 [--eval_setting 3x_pad]
+    python -m report runs/rgb runs/keypoint runs/two_stream [--eval_setting beam_5]
 
 Writes report.html, which holds everything, and the tables as report.md, into the folder of the last run or to --out.
-Each run must have been evaluated by prediction.py on the same split and setting. The first run is the baseline whose
-confusions say which signs look alike, unless --baseline names another.
+Each run must have been evaluated by prediction.py on the same split and setting. Of isolated recognition the first run
+is the baseline whose confusions say which signs look alike, unless --baseline names another.
 """
 
 import argparse
@@ -13,14 +14,14 @@ from html import escape
 from pathlib import Path
 
 from configs.schema import Config
-from report import isolated, sections
+from report import continuous, isolated, sections
 from report.page import write_page
 from report.runs import RunRecord, read_runs
 from report.sections import Content
 from utils.errors import UserError, run_entry_point
 from utils.files import replacing
 
-REPORTS = {"isolated": isolated}  # by the task of the runs
+REPORTS = {"isolated": isolated, "continuous": continuous}  # by the task of the runs
 
 
 def main() -> int:
@@ -29,15 +30,26 @@ def main() -> int:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder that training.py wrote")
     parser.add_argument("--split", choices=["train", "dev", "test"], default="test")
-    parser.add_argument("--eval_setting", choices=["origin", "3x_pad"], default="origin")
+    parser.add_argument(
+        "--eval_setting",
+        help="origin (the default) or 3x_pad of isolated recognition, beam_N of continuous recognition, whose default "
+        "is the beam of the configuration",
+    )
     parser.add_argument(
         "--out", type=Path, help="folder for report.html and report.md; default: the last run"
     )
-    for report in REPORTS.values():
-        report.add_options(parser)
+    isolated.add_options(parser)
     arguments = parser.parse_args()
     runs = read_runs(arguments.runs)
-    content = REPORTS[task_of(runs)].compare(runs, arguments)
+    task = task_of(runs)
+    given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
+    if task != "isolated" and (wrong := given & isolated.OPTIONS):
+        raise UserError(
+            f"--{min(wrong)}: is for runs of isolated recognition; these are of the task {task!r}"
+        )
+    report = REPORTS[task]
+    arguments.eval_setting = report.evaluation_setting(arguments.eval_setting, runs)
+    content = report.compare(runs, arguments)
     folder = arguments.out or arguments.runs[-1]
     folder.mkdir(parents=True, exist_ok=True)
     titles = ", ".join(run.title for run in content.runs)

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from dataset.glosses.embeddings import GlossSimilarity
-from report.runs import RunRecord, config_path, evaluation_path
+from report.runs import RunRecord, evaluation_content, evaluation_path
 from utils.errors import UserError
-from utils.files import read_json
 from utils.metrics import TOP_K, bootstrap_intervals
 
 SIMILAR, DISTINCT, LOOK_ALIKE, OTHER, ALL = (
@@ -69,19 +68,10 @@ def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
     Raises:
         UserError: it was not made, or by an earlier version.
     """
-    path = evaluation_path(run, split, setting)
-    command = (
-        f"python prediction.py --config {Path(run) / 'config.yaml'} --split {split} --eval_setting {setting}"
-    )
-    if not path.is_file():
-        config_path(Path(run))
-        raise UserError(f"{path}: no such evaluation; {command} makes it")
-    content = read_json(path, dict)
-    clips = content.get("clips")
-    if "vocabulary" not in content or not clips:
-        raise UserError(f"{path}: written by an earlier version; {command} makes it anew")
+    content = evaluation_content(run, split, setting, "clips")
+    clips = content["clips"]
     return Evaluation(
-        path,
+        evaluation_path(run, split, setting),
         content["reported"],
         content["accuracy"],
         content["vocabulary"],

@@ -4,7 +4,7 @@ Transparent, with lines and text of a middle grey, so that one picture serves a 
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,10 +15,12 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 GREY = "#808893"
 PALE, STRONG = "#9db8ee", "#3b6fd4"
+LINES = ("-", "--", ":", "-.")
+STACK = (STRONG, PALE, "#e08a2e")  # of parts that add up
 # a colour for each kind of model, in order of appearance
 PALETTE = ("#e08a2e", "#2ca58d", "#8a63d2", "#dd4b66", "#3b6fd4", "#8f7a3a", "#c05fb0", "#5f9f3a")
 STYLE: dict[str, Any] = {
@@ -87,29 +89,61 @@ def accuracy_chart(models: Sequence[str], series: Sequence[Bars], chance: float)
         return _png(figure)
 
 
-def curve_chart(curves: dict[str, list[float]], label: str, share: bool) -> bytes:
-    """One line a model over its epochs; shares in [0, 1] or values on a logarithmic axis.
+class StackedBar(NamedTuple):
+    """One bar: the sizes of its parts, and the ends of the interval of their sum; in per cent."""
 
-    Models whose names agree up to the first comma share a colour; the second of them is dashed, and so are those
-    that come when all colours are taken.
+    label: str
+    parts: Sequence[float]
+    interval: Sequence[float]
+
+
+def stacked_chart(bars: Sequence[StackedBar], parts: Sequence[str]) -> bytes:
+    """Horizontal bars of the named parts, at whose end the sum and its interval stand."""
+    with _chart(6.4, 0.4 * len(bars) + 1.1) as (figure, axes):
+        places = np.arange(len(bars))
+        values = np.array([bar.parts for bar in bars])
+        ends = values.cumsum(axis=1)
+        for part, colour in enumerate(STACK[: len(parts)]):
+            left = ends[:, part] - values[:, part]
+            axes.barh(places, values[:, part], 0.62, left, color=colour, label=parts[part])
+        low, high = np.array([bar.interval for bar in bars]).T
+        axes.hlines(places, low, high, color=GREY, linewidth=2)
+        widest = max(float(high.max()), float(ends.max()), 1.0)
+        for place, (total, end) in enumerate(zip(ends[:, -1], high, strict=True)):
+            axes.text(max(total, end) + 0.012 * widest, place, f"{total:.1f}", va="center", fontsize=9.5)
+        axes.set(xlim=(0, 1.09 * widest), yticks=places, yticklabels=[bar.label for bar in bars])
+        axes.xaxis.set_major_formatter(PercentFormatter(100, decimals=0, symbol=" %"))
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        figure.legend(loc="outside upper right", ncols=len(parts))
+        return _png(figure)
+
+
+def curve_chart(curves: Mapping[str, Mapping[int, float]], label: str, share: bool) -> bytes:
+    """One line a model over its epochs, {epoch: value}; shares of at least 0, or values on a logarithmic axis.
+
+    Models whose names agree up to the first comma share a colour and differ in their lines, and so do those that come
+    when all colours are taken.
     """
     with _chart(5.6, 4.6) as (figure, axes):
-        kinds: list[str] = []
+        kinds: dict[str, int] = {}  # how many there were of each
         for name, values in curves.items():
             kind = name.split(",")[0]
-            seen = kind in kinds
-            kinds += [] if seen else [kind]
-            number = kinds.index(kind)
-            line = "--" if seen or number >= len(PALETTE) else "-"
-            epochs = range(1, len(values) + 1)
+            kinds[kind] = kinds.get(kind, 0) + 1
+            number = list(kinds).index(kind)
+            line = LINES[(kinds[kind] - 1 + number // len(PALETTE)) % len(LINES)]
+            points = list(values), list(values.values())
             colour = PALETTE[number % len(PALETTE)]
-            axes.plot(epochs, values, line, color=colour, label=name, linewidth=1.8, marker=".", markersize=5)
+            axes.plot(*points, line, color=colour, label=name, linewidth=1.8, marker=".", markersize=5)
         axes.set(xlabel="epoch", title=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid()
         if share:
-            axes.set_ylim(-0.02, 1.02)
-            axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+            highest = max(max(values.values()) for values in curves.values())
+            axes.set_ylim(-0.02, 1.02 * max(1.0, highest))  # error rates can be above 1
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[2.5, 5, 10]))
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         else:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

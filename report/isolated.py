@@ -26,6 +26,8 @@ from report.sections import Content, Example
 from utils.config import from_dict
 from utils.errors import UserError
 
+SETTINGS = ("origin", "3x_pad")
+OPTIONS = {"baseline", "min_share", "min_clips", "min_similarity", "look_alikes_from"}
 PAIRS, PAIRS_SHOWN = 12, 4  # in the table, and with clips
 
 
@@ -35,6 +37,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--baseline", type=Path, help="run that says which signs look alike; default: the first"
     )
     add_look_alike_options(parser)
+
+
+def evaluation_setting(given: str | None, records: Sequence[RunRecord]) -> str:
+    """The setting that is compared.
+
+    Raises:
+        UserError: there is no such setting.
+    """
+    if given is not None and given not in SETTINGS:
+        raise UserError(
+            f"--eval_setting: {given!r} is not one of isolated recognition; known: {', '.join(SETTINGS)}"
+        )
+    return given or SETTINGS[0]
 
 
 def compare(records: Sequence[RunRecord], arguments: argparse.Namespace) -> Content:

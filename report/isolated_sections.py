@@ -83,7 +83,13 @@ def _heads(run: EvaluatedRun) -> Table:
 
 def curves(epochs: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Training loss and validation top-1 by epoch, from the entries of metrics.jsonl by title."""
-    return sections.curves(epochs, "top-1", lambda found: found["per_instance"]["1"])
+    return sections.curves(
+        epochs,
+        "top-1",
+        lambda found: found["per_instance"]["1"],
+        "The losses add up over the heads of a model, and the language parts learn from soft labels and mixed clips, "
+        "so that their levels cannot be compared between models.",
+    )
 
 
 def look_alike_table(runs: Sequence[EvaluatedRun], look_alikes: LookAlikes) -> Table:

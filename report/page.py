@@ -74,8 +74,12 @@ def figures(items: Sequence[tuple[str, str]]) -> str:
 
 
 def image(content: bytes, description: str, kind: str = "png") -> str:
-    data = base64.b64encode(content).decode()
-    return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{data}">'
+    return f'<img alt="{escape(description)}" src="{data_address(content, kind)}">'
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """An address that holds the whole picture file."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def percent(share: float) -> str:

@@ -17,8 +17,10 @@ MATRIX_GLOSSES = 48  # most that fit into a confusion matrix which can be read
 GREY, RIGHT, WRONG = (128, 136, 147), (59, 111, 212), (208, 57, 63)
 
 
-def filmstrip(frames: np.ndarray | None, heatmaps: np.ndarray | None) -> np.ndarray:
-    """Frames of a clip from left to right, the heatmaps of the same frames below.
+def filmstrip(
+    frames: np.ndarray | None, heatmaps: np.ndarray | None, *, most: int = FRAMES_SHOWN
+) -> np.ndarray:
+    """At most so many frames of a clip from left to right, the heatmaps of the same frames below.
 
     Args:
         frames: uint8 RGB [T, H, W, 3], or None.
@@ -29,18 +31,21 @@ def filmstrip(frames: np.ndarray | None, heatmaps: np.ndarray | None) -> np.ndar
     """
     rows = []
     if frames is not None:
-        rows.append([_resized(frames[i], cv2.INTER_AREA) for i in _chosen(len(frames))])
+        rows.append([_resized(frames[i], cv2.INTER_AREA) for i in _chosen(len(frames), most)])
     if heatmaps is not None:
         # The root keeps single keypoints visible beside the face.
         shares = np.sqrt(heatmaps / max(float(heatmaps.max()), 1e-6))
-        rows.append([_coloured(shares[i]) for i in _chosen(len(heatmaps))])
+        rows.append([_coloured(shares[i]) for i in _chosen(len(heatmaps), most)])
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def captioned(picture: np.ndarray, caption: str) -> np.ndarray:
-    """A picture, uint8 RGB [H, W, 3], with a line of text above it."""
-    line = Image.new("RGB", (picture.shape[1], CAPTION_HEIGHT), "white")
+    """A picture, uint8 RGB [H, W, 3], with a line of text above it, smaller where it would not fit."""
+    width = picture.shape[1]
+    line = Image.new("RGB", (width, CAPTION_HEIGHT), "white")
     font = ImageFont.truetype(covering_font([caption]), round(0.6 * CAPTION_HEIGHT))
+    if (too_wide := font.getlength(caption) / (width - 12)) > 1:
+        font = font.font_variant(size=max(1, int(font.size / too_wide)))
     ImageDraw.Draw(line).text((6, CAPTION_HEIGHT / 2), caption, "black", font, "lm")
     return np.concatenate([np.asarray(line), picture])
 
@@ -110,8 +115,8 @@ def jpeg(picture: np.ndarray) -> bytes:
     return content.tobytes()
 
 
-def _chosen(count: int) -> np.ndarray:
-    return np.linspace(0, count - 1, min(FRAMES_SHOWN, count)).round().astype(int)
+def _chosen(count: int, most: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
 
 
 def _resized(picture: np.ndarray, interpolation: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 from utils.config import flat
 from utils.config_files import read_values
 from utils.errors import UserError
+from utils.files import read_json
 from utils.progress import parse_metrics
 
 
@@ -25,6 +26,25 @@ class RunRecord:
 def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
     """Where the evaluation of a run is kept."""
     return Path(run) / "prediction" / f"{split}_{setting}.json"
+
+
+def evaluation_content(run: str | Path, split: str, setting: str, samples: str) -> dict[str, Any]:
+    """What an evaluation of a run wrote; `samples` is the key of what it says of each sample.
+
+    Raises:
+        UserError: it was not made, or by an earlier version.
+    """
+    path = evaluation_path(run, split, setting)
+    command = (
+        f"python prediction.py --config {Path(run) / 'config.yaml'} --split {split} --eval_setting {setting}"
+    )
+    if not path.is_file():
+        config_path(Path(run))
+        raise UserError(f"{path}: no such evaluation; {command} makes it")
+    content: dict[str, Any] = read_json(path, dict)
+    if "vocabulary" not in content or not content.get(samples):
+        raise UserError(f"{path}: written by an earlier version; {command} makes it anew")
+    return content
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunRecord]:

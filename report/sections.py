@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -27,35 +28,38 @@ class Content:
 
 
 def curves(
-    epochs: Mapping[str, Sequence[dict[str, Any]]], score: str, of: Callable[[dict[str, Any]], float]
+    epochs: Mapping[str, Sequence[dict[str, Any]]],
+    score: str,
+    of: Callable[[dict[str, Any]], float],
+    note: str,
 ) -> str:
     """Training loss and validation score by epoch, from the entries of metrics.jsonl by title.
 
     Args:
         epochs: {title: entries}.
         score: what the score is called.
-        of: gives the score of a validation, in [0, 1].
+        of: gives the score of a validation, as a share.
+        note: on what the curves cannot say.
     """
-    loss = {title: [entry["losses"]["total"] for entry in entries] for title, entries in epochs.items()}
-    scores = {
-        title: [of(entry["validation"]) for entry in entries]
+    loss = {
+        title: {number: entry["losses"]["total"] for number, entry in enumerate(entries, start=1)}
         for title, entries in epochs.items()
-        if all("validation" in entry for entry in entries)
     }
-    charts = [("training loss", loss, False), (f"validation {score}", scores, True)]
-    pictures = "".join(
-        image(curve_chart(values, label, share), f"{label} by epoch")
-        for label, values, share in charts
-        if any(values.values())
-    )
+    scores = {
+        title: {
+            number: of(entry["validation"])
+            for number, entry in enumerate(entries, start=1)
+            if "validation" in entry
+        }
+        for title, entries in epochs.items()
+    }
+    pictures = ""
+    for label, found, share in (("training loss", loss, False), (f"validation {score}", scores, True)):
+        if shown := {title: values for title, values in found.items() if values}:
+            pictures += image(curve_chart(shown, label, share), f"{label} by epoch")
     if not pictures:
         return ""
-    return (
-        "<h2>Learning curves</h2>"
-        f'<div class="columns">{pictures}</div>'
-        '<p class="note">The losses add up over the heads of a model, and the language parts learn from soft labels '
-        "and mixed clips, so that their levels cannot be compared between models.</p>"
-    )
+    return f'<h2>Learning curves</h2><div class="columns">{pictures}</div><p class="note">{escape(note)}</p>'
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +19,8 @@ from modeling.continuous.network import ContinuousRecognizer
 from modeling.continuous.objective import ContinuousObjective
 from modeling.continuous.recognition import ContinuousStep, PreparedSentences
 from modeling.weights import LoadReport
+from report.pictures import captioned
+from report.sentence_views import inputs_filmstrip
 from tasks.task import Task
 from utils.distributed import Processes
 from utils.seeding import generator
@@ -109,3 +112,9 @@ class ContinuousRecognition(Task):
         return SentenceEvaluator(
             self.config, sentences, self.classes, self.vocabulary, self.reader, beams, self.processes
         )
+
+    def pictures(self, part: PreparedSentences) -> dict[str, np.ndarray]:
+        """The first sentence with its glosses."""
+        glosses = part.glosses[0, : part.counts[0]].tolist()
+        strip = inputs_filmstrip(part.inputs, self.config.model.streams, int(part.lengths[0]))
+        return {"sentence": captioned(strip, " ".join(self.vocabulary[gloss] for gloss in glosses))}

@@ -108,7 +108,9 @@ class IsolatedRecognition(Task):
             ]
         else:
             captions = [self.vocabulary[label] for label in labels.tolist()]
-        maps = [None if x is None else x.numpy() for x in visible_inputs(part.inputs, self.config.model)]
+        maps = [
+            None if x is None else x.numpy() for x in visible_inputs(part.inputs, self.config.model.streams)
+        ]
         strips = [
             captioned(filmstrip(*(None if x is None else x[i] for x in maps)), caption)
             for i, caption in enumerate(captions[:CLIPS_SHOWN])

@@ -76,7 +76,7 @@ def test_keys_are_explained() -> None:
         return SCHEMAS[EXPERIMENT]["$defs"][group]["properties"][key].get("description")
 
     assert explained("ModelConfig", "width") == "factor on every channel count of the encoders"  # behind it
-    assert str(explained("RuntimeConfig", "fast")).startswith("The exact rewrites of modeling/fast. auto: ")
+    assert str(explained("RuntimeConfig", "fast")).startswith("The exact rewrites of modeling/fast ")
     assert (
         explained("ModelConfig", "batch_norm_momentum") is None
     )  # has no comment, and the next one's is its own

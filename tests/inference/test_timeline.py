@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from inference.timeline import Segment, find_segments, moving_frames, webvtt, without_rest
+from inference.timeline import (
+    Segment,
+    TimedGloss,
+    find_segments,
+    moving_frames,
+    timed,
+    webvtt,
+    without_rest,
+)
 
 GLOSSES = ["cold", "table", "rest", *(f"other{i}" for i in range(21))]
 LENGTH, STRIDE = 8, 2
@@ -92,12 +100,14 @@ def test_a_hand_that_is_not_seen_rests() -> None:
 
 
 def test_subtitles() -> None:
-    text = webvtt([Segment(0, 30, "rock & roll", 0.87), Segment(90_000, 90_010, "b<c", 0.5)], 25)
-    assert text == (
+    segments = [Segment(0, 30, "rock & roll", 0.87), Segment(90_000, 90_010, "b<c", 0.5)]
+    glosses = timed(segments, 25)
+    assert glosses == [TimedGloss("rock & roll", 0.0, 1.2, 0.87), TimedGloss("b<c", 3600.0, 3600.4, 0.5)]
+    assert webvtt(glosses) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.200\nrock &amp; roll (87 %)\n\n"
         "01:00:00.000 --> 01:00:00.400\nb&lt;c (50 %)\n"
     )
-    assert webvtt([], 25) == "WEBVTT\n"
+    assert webvtt([]) == "WEBVTT\n"
 
 
 @pytest.mark.parametrize("length", [12, 20])

@@ -32,11 +32,15 @@ from configs.schema import IsolatedConfig
 from dataset.config import DataConfig
 from dataset.video import video_facts
 from inference import webdemo
+from inference.sentence_recognizer import SentenceRecognizer
 from inference.sign_recognizer import SignRecognizer
-from inference.trained_model import TrainedModel
-from inference.webdemo import Limits, WebDemo, check_video
+from inference.trained_model import IsolatedModel
+from inference.webdemo_answers import Limits, WebDemo, check_video, web_demo
+from modeling import load_recognizer
 from modeling.config import ModelConfig
 from tests.fake_gen_pose import FakeEstimator
+from tests.inference.runs import GLOSSES as SENTENCE_GLOSSES
+from tests.inference.runs import make_sentence_run
 from utils.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.*")
@@ -72,7 +76,7 @@ def make_recognizer(clip_set: Path, modality: str = "keypoint", embeddings: bool
     config = IsolatedConfig(run=str(clip_set / "a <run>"), data=data, model=model)
     vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.5]]) if embeddings else None
     network = build_recognizer(config, len(GLOSSES), vectors, auxiliary=False)
-    recognizer = SignRecognizer(TrainedModel(network, GLOSSES, config), device="cpu")
+    recognizer = SignRecognizer(IsolatedModel(network, GLOSSES, config), device="cpu")
     recognizer.estimator = CountingEstimator()
     return recognizer
 
@@ -144,7 +148,7 @@ def served(clip_set: Path, folder: Path) -> Iterator[Client]:
     port = free_port()
     with patch.dict(os.environ), chdir(clip_set):
         webdemo.prepare_gradio(folder)
-        demo = WebDemo(make_recognizer(clip_set), LIMITS, folder)
+        demo = web_demo(make_recognizer(clip_set), LIMITS, folder)
         page = webdemo.start(demo, "127.0.0.1", port)
         client = Client(f"http://127.0.0.1:{port}", demo)
         yield client
@@ -160,7 +164,7 @@ def page(clip_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture
 def demo(clip_set: Path, tmp_path: Path) -> WebDemo:
-    return WebDemo(make_recognizer(clip_set), LIMITS, tmp_path)
+    return web_demo(make_recognizer(clip_set), LIMITS, tmp_path)
 
 
 def test_upload_is_recognised(page: Client, clip_set: Path) -> None:
@@ -200,11 +204,50 @@ def test_keypoints_are_estimated_whatever_the_name(demo: WebDemo, clip_set: Path
 
 
 def test_model_of_frames_alone_needs_no_estimator(clip_set: Path, tmp_path: Path) -> None:
-    demo = WebDemo(make_recognizer(clip_set, "rgb", embeddings=False), LIMITS, tmp_path)
+    demo = web_demo(make_recognizer(clip_set, "rgb", embeddings=False), LIMITS, tmp_path)
     results = demo.answer(clip_set / "videos" / "c0.mp4", nothing)
     assert demo.recognizer.estimator.asked == 0
     assert "Likeliest signs" in results.answer and "Nearest in meaning" not in results.answer
     assert results.overlay is not None and results.overlay.is_file()
+
+
+@pytest.fixture(scope="module")
+def sentence_demo(clip_set: Path, tmp_path_factory: pytest.TempPathFactory) -> WebDemo:
+    """Of a network that reads 8 frames at most."""
+    folder = tmp_path_factory.mktemp("sentence_demo")
+    make_sentence_run(folder / "run", clip_set, ["keypoint"], max_frames=8)
+    recognizer = load_recognizer(folder / "run")
+    recognizer.estimator = CountingEstimator()
+    return web_demo(recognizer, LIMITS, folder)
+
+
+def test_sentence_is_read_with_times(sentence_demo: WebDemo, clip_set: Path) -> None:
+    path = clip_set / "videos" / "c0.mp4"
+    results = sentence_demo.answer(path, nothing)
+    recognizer = sentence_demo.recognizer
+    assert isinstance(recognizer, SentenceRecognizer)
+    segments = recognizer.glosses(recognizer.read(path, look_up=False))
+    assert segments
+    for segment in segments:
+        times = f"{segment.start / 25:.2f} to {segment.end / 25:.2f} s, {100 * segment.probability:.0f} %"
+        assert f"<span>{segment.gloss}</span><span>{times}</span>" in results.answer
+    assert "only" not in results.answer
+    assert results.overlay is not None and video_facts(results.overlay.read_bytes()).frames == 9
+    assert results.view is not None and "data:image/jpeg;base64," in results.view
+
+
+def test_what_is_not_read_of_a_long_sentence_is_said(sentence_demo: WebDemo, clip_set: Path) -> None:
+    answer = sentence_demo.answer(clip_set / "videos" / "c3.mp4", nothing).answer
+    assert ">c3.mp4: read from 0.08 s to 0.40 s only, 8 of its 12 frames" in answer
+
+
+def test_page_of_sentences(sentence_demo: WebDemo, tmp_path: Path) -> None:
+    assert sentence_demo.glosses == SENTENCE_GLOSSES[1:]  # what can be signed: not the blank
+    assert (
+        "cut out a sentence" in sentence_demo.answer(write_video(tmp_path / "long.mp4", 50), nothing).answer
+    )
+    short = sentence_demo.answer(write_video(tmp_path / "short.mp4", 3), nothing).answer
+    assert "short.mp4: has 3 frames; the network needs at least 4" in short
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -254,7 +297,7 @@ def test_recording_of_a_browser(page: Client, tmp_path: Path) -> None:
     stamps = [0, 35, 68, 100, 135, 262, 327, 420]
     path = write_video(tmp_path / "sample.webm", len(stamps), codec="libvpx", stamps=stamps)
     rate = video_facts(path.read_bytes()).rate
-    assert check_video(path, LIMITS) == 8 and rate == pytest.approx(7 / 0.42)
+    assert check_video(path, LIMITS, "sign") == 8 and rate == pytest.approx(7 / 0.42)
     answer, overlay, _ = page.recognise(path)
     assert "Likeliest signs" in answer
     with av.open(overlay["path"]) as container:
@@ -368,7 +411,7 @@ def test_nothing_is_left_behind(
     clip_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(SignRecognizer, "load", lambda path: make_recognizer(clip_set))
+    monkeypatch.setattr("modeling.load_recognizer", lambda path: make_recognizer(clip_set))
     monkeypatch.setattr(sys, "argv", ["webdemo", "a run", "--port", str(free_port())])
     seen: list[str] = []
 

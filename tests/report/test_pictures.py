@@ -59,3 +59,8 @@ def test_captions_leave_the_picture_alone() -> None:
     picture = np.full((20, 200, 3), 77, np.uint8)
     both = captioned(picture, "cold")
     assert (both[-20:] == 77).all() and both[:-20].min() < 100 < both[:-20].max()
+
+
+def test_a_long_caption_is_made_to_fit() -> None:
+    picture = captioned(np.zeros((20, 200, 3), np.uint8), "a caption of many words " * 3)
+    assert picture[:-20].min() < 100 and (picture[:-20, -5:] == 255).all()
