@@ -137,10 +137,7 @@ class SentenceDataConfig(FootageConfig):
     lower_case: bool = False  # glosses are made lower-case before they are looked up
     # How references and predictions are cleaned before they are compared; see dataset/gloss_cleanup.py.
     cleanup: Literal["none", "phoenix2014", "phoenix2014t"] = "none"
-    frame_size: tuple[int, int] = (
-        260,
-        210,
-    )  # height and width; frames of another size are resized to it on reading
+    frame_size: tuple[int, int] = (260, 210)  # height and width; other frames are resized to it on reading
     keypoints_frame_size: tuple[int, int] = (260, 210)  # the same, of keypoint files that do not say it
     max_frames: int = 400  # of a longer sentence only so many are read
     speed: tuple[float, float] = (0.5, 1.5)  # training sees between so many times the frames of a sentence
