@@ -1,4 +1,5 @@
 # make demo   the whole method on rendered signers, from nothing to a report (CPU, about ten minutes)
+# make demo-sentences   the same for whole sentences (CPU, about twelve minutes)
 # make test   style, types, imports and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
@@ -9,10 +10,13 @@ PYTHON ?= python3
 PARITY ?= tests/golden/open tests/golden_two_stream/open
 BIN := .venv/bin
 
-.PHONY: demo test parity bench gpu mmpose
+.PHONY: demo demo-sentences test parity bench gpu mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
+
+demo-sentences: .venv/core
+	$(BIN)/python demo_sentences.py
 
 test: .venv/dev
 	$(BIN)/ruff check .

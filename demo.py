@@ -6,31 +6,30 @@ Ctrl-C stops it; the same command continues where it stopped. Its results are <o
 <out>/report.html.
 """
 
-import argparse
-import json
-import os
-import platform
 import statistics
-import sys
 import time
-import webbrowser
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.schema import IsolatedConfig
+from demo_parts import (
+    CONFIGS,
+    Stopwatch,
+    machine,
+    refuse_other_seed,
+    stage_config,
+    start,
+    train_and_evaluate,
+)
 from report.runs import evaluation_path
-from utils.config import load_config
-from utils.errors import UserError, run_entry_point
-from utils.files import write_json
+from utils.errors import run_entry_point
+from utils.files import read_json, write_json
 
 if TYPE_CHECKING:
     from dataset.synthetic.sign_set import SignSetConfig
     from report.demo_page import Clip
 
-CONFIGS = Path(__file__).with_name("configs") / "demo"
 CONFIGURED_OUT = Path("runs/demo")  # where the configurations of the demo keep everything
 STAGES = {
     "keypoint8": "Keypoints, 8 frames",
@@ -47,27 +46,7 @@ WRONG_SHOWN, CORRECT_SHOWN = 12, 4  # filmstrips in the report
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--out", type=Path, default=CONFIGURED_OUT, help="folder for everything; default: %(default)s"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=321, help="of the sign set and of training; default: %(default)s"
-    )
-    arguments = parser.parse_args()
-    try:
-        complete = run(arguments.out, arguments.seed)
-    except KeyboardInterrupt:
-        complete = False
-    if not complete:
-        from training import INTERRUPTED
-
-        print("the demo was stopped; the same command continues it", file=sys.stderr)
-        return INTERRUPTED
-    show(arguments.out / "report.html")
-    return 0
+    return start(__doc__, CONFIGURED_OUT, run)
 
 
 def run(
@@ -84,17 +63,22 @@ def run(
     Raises:
         UserError: `out` holds a demo with another seed or configuration.
     """
-    from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
+    from dataset.synthetic.sign_set import MANIFEST, SignSetConfig, make_sign_set
 
     sign_set = sign_set or SignSetConfig(seed=seed)
-    configs = {name: stage_config(name, out, seed, overrides or []) for name in STAGES}
-    refuse_other_seed(out / "data", seed)
+    configs = {
+        name: stage_config(
+            IsolatedConfig, CONFIGS / "demo" / f"{name}.yaml", CONFIGURED_OUT, out, seed, overrides or []
+        )
+        for name in STAGES
+    }
+    refuse_other_seed(out / "data" / MANIFEST, seed)
     watch = Stopwatch(out / "seconds.json")
     with watch.measure("rendering"):
         make_sign_set(out / "data", sign_set)
     for number, (name, config) in enumerate(configs.items(), start=1):
         print(f"\n[{number}/{len(STAGES)}] {STAGES[name]}", flush=True)
-        if not train_and_evaluate(config):
+        if not train_and_evaluate(config, list(SETTINGS.values())):
             return False
     recognised = recognise_file(configs[FINAL], out)
     summary = summarise(configs, watch, seed, recognised)
@@ -102,93 +86,6 @@ def run(
     write_page(configs, summary, out / "report.html")
     print(f"\n{table(summary)}")
     return True
-
-
-def stage_config(name: str, out: Path, seed: int, overrides: list[str]) -> IsolatedConfig:
-    """The configuration of a stage, with everything it reads and writes moved to `out`."""
-    path = CONFIGS / f"{name}.yaml"
-    config = load_config(IsolatedConfig, path)
-
-    def moved(place: str | None) -> str:
-        assert place is not None
-        return str(out / Path(place).relative_to(CONFIGURED_OUT))
-
-    places: dict[str, Any] = {
-        "run": moved(config.run),
-        "data.index": moved(config.data.index),
-        "data.videos": moved(config.data.videos),
-        "data.keypoints": moved(config.data.keypoints),
-        "data.word_embeddings": moved(config.data.word_embeddings),
-        "data.frame_cache": moved(config.data.frame_cache),
-        "init.encoder": moved(config.init.encoder) if config.init.encoder else None,
-        "init.stages": [moved(stage) for stage in config.init.stages],
-        "seed": seed,
-    }
-    # JSON is YAML, so quoting it so keeps any character of a path.
-    return load_config(
-        IsolatedConfig, path, [f"{key}={json.dumps(value)}" for key, value in places.items()] + overrides
-    )
-
-
-def refuse_other_seed(data: Path, seed: int) -> None:
-    """A set of another seed is not rendered over: the stages trained on it could no longer be continued."""
-    from dataset.synthetic.sign_set import MANIFEST
-
-    if (data / MANIFEST).is_file():
-        found = json.loads((data / MANIFEST).read_text(encoding="utf-8"))["config"]["seed"]
-        if found != seed:
-            raise UserError(
-                f"{data}: holds the sign set of seed {found}, not {seed}; give another folder as --out"
-            )
-
-
-class Stopwatch:
-    """Seconds by name, kept in a file and added up over every start of the demo."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.seconds: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-        write_json(self.path, self.seconds)
-
-
-def train_and_evaluate(config: IsolatedConfig) -> bool:
-    """Train a stage and evaluate its best weights on the test split; False if interrupted.
-
-    A stage that was trained and evaluated before is only checked to be of this configuration.
-    """
-    import training
-
-    watch = Stopwatch(Path(config.run) / "seconds.json")
-    if "evaluation" in watch.seconds:
-        return training.train(config) == 0
-    with watch.measure("training"):
-        status = training.train(config)
-    if status != 0:
-        return False
-    evaluate(config, watch)
-    return True
-
-
-def evaluate(config: IsolatedConfig, watch: Stopwatch) -> None:
-    """Predict the test split and write the results under both evaluation settings, as prediction.py does."""
-    from inference.trained_model import load_model
-    from tasks import build_task
-    from utils.distributed import start_processes
-
-    processes = start_processes(config.runtime.device)
-    recognizer = load_model(Path(config.run)).recognizer.to(processes.device)
-    with watch.measure("evaluation"):
-        found = build_task(config, processes).evaluator("test", list(SETTINGS.values())).run(recognizer)
-        assert found is not None
-        for name, setting in SETTINGS.items():
-            found[setting].write(evaluation_path(config.run, "test", setting))
-            print(f"test, {name.replace('_', ' ')}: top-1 {found[setting].score:.4f}")
 
 
 def recognise_file(config: IsolatedConfig, out: Path) -> dict[str, Any]:
@@ -218,11 +115,6 @@ def summarise(
     configs: dict[str, IsolatedConfig], watch: Stopwatch, seed: int, recognised: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything measured, as plain values; shares are in [0, 1]."""
-    import av
-    import cv2
-    import numpy
-    import torch
-
     from dataset.annotations import SPLITS, read_annotations
 
     annotations = read_annotations(configs[FINAL].data)
@@ -242,24 +134,17 @@ def summarise(
         "total_seconds": watch.seconds["rendering"]
         + recognised["seconds"]
         + sum(stage["training_seconds"] + stage["evaluation_seconds"] for stage in stages.values()),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "av": av.__version__,
-            "opencv": cv2.__version__,
-        },
+        **machine(),
     }
 
 
 def summarise_stage(config: IsolatedConfig, test_clips: int) -> dict[str, Any]:
     from report.runs import read_epochs
 
-    seconds = Stopwatch(Path(config.run) / "seconds.json").seconds
+    seconds = Stopwatch.of(config).seconds
     accuracies = {}
     for name, setting in SETTINGS.items():
-        content = read_json(evaluation_path(config.run, "test", setting))
+        content = read_json(evaluation_path(config.run, "test", setting), dict)
         found = content["accuracy"][content["reported"]]
         accuracies[name] = {
             kind: {"top_1": found[kind]["1"], "top_5": found[kind]["5"]}
@@ -287,7 +172,7 @@ def write_page(configs: dict[str, IsolatedConfig], summary: dict[str, Any], path
     from report.runs import read_epochs
 
     clips = {
-        name: read_json(evaluation_path(configs[name].run, "test", "3x_pad"))["clips"]
+        name: read_json(evaluation_path(configs[name].run, "test", "3x_pad"), dict)["clips"]
         for name in (BEFORE, FINAL)
     }
     outcomes = {
@@ -351,18 +236,6 @@ def table(summary: dict[str, Any]) -> str:
         f"recognised: {best['gloss']!r} ({100 * best['probability']:.1f} %)",
     ]
     return "\n".join(lines)
-
-
-def show(page: Path) -> None:
-    """Print where the report is, and open it if there is a display."""
-    print(f"report: {page}")
-    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        with suppress(webbrowser.Error):
-            webbrowser.open(page.resolve().as_uri())
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inference.evaluation import Evaluator, Results
-    from modeling.engine import TrainingStep
     from report.tensorboard import Board
     from tasks.task import Task
     from utils.checkpoint import TrainState
@@ -53,6 +52,7 @@ def train(config: Config) -> int:
     from utils.profiling import profiled
     from utils.progress import RunLog, StopSignal
     from utils.run import Run
+    from utils.seeding import generator
 
     processes = start_processes(config.runtime.device)
     training, seed, device = config.training, config.seed, processes.device
@@ -98,7 +98,7 @@ def train(config: Config) -> int:
                     results = validation.run(network, stop)
                     if results is None:
                         break  # interrupted; the continued run validates again
-                best = finish_epoch(state, learning_rate(training, epoch - 1), task, results, log, board)
+                best = finish_epoch(state, learning_rate(training, epoch - 1, 1.0), task, results, log, board)
                 if processes.is_main:
                     run.save(network, optimizer, best)
                 continue
@@ -112,13 +112,16 @@ def train(config: Config) -> int:
                 pictures = task.pictures(next(task.parts(batch, state.step)))
                 if board is not None:
                     board.pictures(pictures, state.step)
-            losses = step(task.parts(batch, state.step), epoch)
+            share = (state.step % per_epoch + 0.5) / per_epoch
+            # What torch draws, as dropout does, depends on the step alone, like all that is random.
+            torch.manual_seed(int(generator(seed, "torch", state.step, processes.rank).integers(2**63)))
+            losses = step(task.parts(batch, state.step), epoch, share)
             losses["gradient_norm"] = gradient_norm(network)
             means, stopping = processes.agree(losses, stop.requested)
             norm = means.pop("gradient_norm")
             refuse_divergence(means, state.step)
             state.finish_step(means, time.perf_counter() - started, waited, training.batch_size)
-            log.step(state, means, progress, step_figures(step, epoch, norm, device))
+            log.step(state, means, progress, step_figures(step.schedule(epoch, share), norm, device))
             record_step()
             if stopping:
                 break
@@ -182,12 +185,12 @@ def finish_epoch(
 
 
 def step_figures(
-    step: "TrainingStep[Any]", epoch: int, gradient_norm: float, device: "torch.device"
+    schedule: dict[str, float], gradient_norm: float, device: "torch.device"
 ) -> dict[str, float]:
     """What TensorBoard shows of a step beside its losses."""
     import torch
 
-    figures = {f"schedule/{name}": value for name, value in step.schedule(epoch).items()}
+    figures = {f"schedule/{name}": value for name, value in schedule.items()}
     figures["gradient_norm"] = gradient_norm
     if device.type == "cuda":
         figures["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(device) / 2**30

@@ -198,7 +198,10 @@ class TrainingConfig:
     # one part at a time.
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"  # adam: weight decay as L2 in the gradient; adamw: decoupled
-    learning_rate: float = 1e-3  # at the start; a cosine brings it to 0 over the epochs
+    learning_rate: float = 1e-3  # the highest
+    # cosine: it falls to 0 from epoch to epoch. one_cycle: from step to step it rises for a quarter of the training and
+    # then falls to 0, which stands higher rates and gets far in few epochs.
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
     betas: tuple[float, float] = (0.9, 0.998)
     eps: float = 1e-8
     weight_decay: float = 1e-3

@@ -149,27 +149,31 @@ class TrainingStep(ABC, Generic[Part]):
     def losses(self, part: Part, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """What is minimised on a part of a batch, a scalar, and figures to show beside it, by name."""
 
-    def schedule(self, epoch: int) -> dict[str, float]:
-        """What changes from epoch to epoch: the learning rate, and what else a task has."""
-        return {"learning_rate": learning_rate(self.config, epoch)}
+    def schedule(self, epoch: int, share: float = 0.0) -> dict[str, float]:
+        """What changes during training: the learning rate, and what else a task has.
+
+        `epoch` is counted from 0; `share` of it, in [0, 1], is over.
+        """
+        return {"learning_rate": learning_rate(self.config, epoch, share)}
 
     def after_step(self, schedule: dict[str, float]) -> None:
         """What a task does to the weights once the optimiser is through; `schedule`: that of the epoch."""
 
-    def __call__(self, parts: Iterable[Part], epoch: int) -> dict[str, Tensor]:
-        """Train on one batch; `epoch` is counted from 0.
+    def __call__(self, parts: Iterable[Part], epoch: int, share: float = 0.0) -> dict[str, Tensor]:
+        """Train on one batch.
 
         At a learning rate of 0, that of the last epoch, weights stay as they are, so only the forward pass is run, for
         the losses and the statistics of BatchNorm.
 
         Args:
             parts: `training.accumulate` of them, of the same size.
+            epoch, share: see `schedule`.
 
         Returns:
             Detached losses: `total` and the other figures of `losses`.
         """
         self.parallel.train()
-        schedule = self.schedule(epoch)
+        schedule = self.schedule(epoch, share)
         rate = schedule["learning_rate"]
         for group in self.optimizer.param_groups:
             group["lr"] = rate

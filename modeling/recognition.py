@@ -105,10 +105,10 @@ class RecognitionStep(TrainingStep[Prepared]):
         output = self.parallel(self.arithmetic.cast(part.inputs), auxiliary=auxiliary)
         return self.objective(output, part.labels, epoch, self.config.epochs)
 
-    def schedule(self, epoch: int) -> dict[str, float]:
+    def schedule(self, epoch: int, share: float = 0.0) -> dict[str, float]:
         """Also the weight of the inter-modality loss and integration's beta."""
         inter, epochs = self.objective.config.inter_modality_mixup, self.config.epochs
-        values = super().schedule(epoch)
+        values = super().schedule(epoch, share)
         if inter.enabled:
             values["inter_modality_weight"] = inter_modality_weight(epoch, epochs, inter.weight, inter.decay)
             if inter.integrate:

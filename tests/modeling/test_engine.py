@@ -172,7 +172,8 @@ def test_predictor_computes_what_the_plain_network_computes(
     [
         ("auto", "cpu", False, True),
         ("auto", "cpu", True, False),
-        ("auto", "cuda", False, False),
+        ("auto", "cuda", False, True),
+        ("auto", "cuda", True, False),
         ("on", "cuda", False, True),
         ("off", "cpu", False, False),
     ],

@@ -23,6 +23,17 @@ def test_epoch_e_runs_at_the_next_value_of_the_cosine_and_the_last_at_zero() -> 
     assert learning_rate(config, 99) == pytest.approx(0.0, abs=1e-18)
 
 
+def test_one_cycle_rises_for_a_quarter_and_falls_to_zero() -> None:
+    config = TrainingConfig(schedule="one_cycle", epochs=8)
+    rates = [learning_rate(config, step // 10, (step % 10) / 10) for step in range(80)]
+    assert rates[0] == 0
+    assert rates[10] == pytest.approx(0.5e-3)
+    assert max(rates) == rates[20] == config.learning_rate
+    assert rates[50] == pytest.approx(0.5e-3)
+    assert sorted(rates[20:], reverse=True) == rates[20:]
+    assert learning_rate(config, 7, 1.0) == pytest.approx(0, abs=1e-18)
+
+
 def test_adam_decays_in_the_gradient_and_adamw_apart_from_it() -> None:
     """With a zero gradient and L2, Adam's first step is the full learning rate; AdamW shrinks by lr * decay."""
     after = {}
