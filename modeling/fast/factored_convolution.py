@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from modeling.fast.convolution import Triple, convolve, weight_gradient
+from modeling.fast.products import Triple, convolve, weight_gradient
 from modeling.heatmaps import FactoredHeatmaps, Mixture
 
 PRODUCTS = 2**20  # values between the two convolutions that are made at once: few enough to stay in the cache

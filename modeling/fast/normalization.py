@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modeling.fast.convolution import Triple, convolve, input_gradient, of_shape, weight_gradient
+from modeling.fast.convolution import convolve, input_gradient, weight_gradient
+from modeling.fast.products import Triple, of_shape
 from modeling.fast.recomputation import Recipe, keep, kept, recipe_of, with_recipe, worth_activating
 
 aten = torch.ops.aten

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modeling.fast.factored_convolution import convolve_factored
+from modeling.fast.products import on_onednn
 from modeling.fast.training import FastConvBNReLU, FastMixed, FastSeparableConv, make_fast
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.s3d import ConvBNReLU, Mixed, SeparableConv
@@ -56,19 +57,11 @@ class FoldedConv(nn.Module):
 
     def convolve(self, x: Tensor, padding: tuple[int, ...]) -> Tensor:
         """With another padding than the layer's."""
-        if _onednn(x):  # ReLU is applied as values are written
+        if on_onednn(x):  # ReLU is applied as values are written
             return torch.ops.mkldnn._convolution_pointwise(
                 x, self.weight, self.bias, padding, self.stride, (1, 1, 1), 1, "relu", [], ""
             )
         return F.conv3d(x, self.weight, self.bias, self.stride, padding).relu_()
-
-
-def _onednn(x: Tensor) -> bool:
-    """Whether oneDNN can convolve a map and apply ReLU at once."""
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    bf16 = x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bf16 or x.dtype is torch.float32
 
 
 class FoldedStem(nn.Module):

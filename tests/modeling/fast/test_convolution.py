@@ -11,8 +11,8 @@ from modeling.fast.training import make_fast
 @pytest.fixture(autouse=True)
 def products_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Matrix products at these sizes too, where they do not pay."""
-    monkeypatch.setattr("modeling.fast.convolution.CHANNELS", 1)
-    monkeypatch.setattr("modeling.fast.convolution.PICTURE", 1)
+    monkeypatch.setattr("modeling.fast.products.CHANNELS", 1)
+    monkeypatch.setattr("modeling.fast.products.PICTURE", 1)
 
 
 Triple = tuple[int, int, int]
@@ -29,7 +29,7 @@ def fast_conv(channels: int, outputs: int, kernel: Triple, stride: Triple = (1, 
     return conv
 
 
-KERNELS = [(1, 1, 1), (1, 3, 3), (1, 7, 7), (3, 1, 1), (7, 1, 1)]
+KERNELS = [(1, 1, 1), (1, 3, 3), (1, 7, 7), (3, 1, 1), (7, 1, 1), (3, 3, 3), (7, 3, 3)]
 
 
 def leaf(*shape: int, seed: int = 0) -> Tensor:
@@ -52,37 +52,54 @@ def assert_same_gradients(ours: Tensor, theirs: Tensor, leaves: list[Tensor]) ->
 def test_convolution(
     kernel: tuple[int, int, int], stride: int, size: tuple[int, int, int], channels: int
 ) -> None:
-    strides = (stride if kernel[0] > 1 else 1, *[stride if kernel[1] > 1 else 1] * 2)
+    down, across = stride if kernel[0] > 1 else 1, stride if kernel[1] > 1 else 1
+    strides = (down, across, across)
     conv = fast_conv(channels, 5, kernel, strides).double()
     x = leaf(2, channels, *size)
     theirs = nn.functional.conv3d(x, conv.weight, None, strides, conv.padding)
     assert_same_gradients(conv(x), theirs, [x, conv.weight])
 
 
-@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1), (7, 3, 3)])
 @pytest.mark.parametrize("size", [(4, 4, 4), (1, 3, 5)])
-def test_transposed_convolution(kernel: tuple[int, int, int], size: tuple[int, int, int]) -> None:
-    strides, extra = (tuple(n + (k > 1) for k in kernel) for n in (1, 0))
-    conv = nn.ConvTranspose3d(8, 9, kernel, strides, halves(kernel), extra, bias=False).double()  # type: ignore[arg-type]
+def test_transposed_convolution(kernel: Triple, stride: int, size: Triple) -> None:
+    down, across = stride if kernel[0] > 1 else 1, stride if kernel[1] > 1 else 1
+    strides, extra = (down, across, across), (down - 1, across - 1, across - 1)
+    conv = nn.ConvTranspose3d(8, 9, kernel, strides, halves(kernel), extra, bias=False).double()
     make_fast(conv)
     assert type(conv) is FastConvTranspose3d
     x = leaf(2, 8, *size)
-    theirs = nn.functional.conv_transpose3d(x, conv.weight, None, strides, conv.padding, extra)
+    theirs = nn.functional.conv_transpose3d(x, conv.weight, None, strides, halves(kernel), extra)
     assert conv(x).shape[2:] == tuple(s * n for s, n in zip(strides, size, strict=True))
     assert_same_gradients(conv(x), theirs, [x, conv.weight])
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 1), (7, 1, 1)])
+def test_kernels_in_time_in_fp32(kernel: Triple) -> None:
+    """Which oneDNN convolves, also on one thread."""
+    conv, x = fast_conv(8, 5, kernel), leaf(2, 8, 5, 6, 6)
+    ours, theirs = conv(x.float()), nn.functional.conv3d(x, conv.weight.double(), None, 1, conv.padding)
+    upstream = leaf(*theirs.shape, seed=1).detach()
+    (found,), (wanted,) = (
+        torch.autograd.grad(ours, x, upstream.float()),
+        torch.autograd.grad(theirs, x, upstream),
+    )
+    torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
 def test_many_frames_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     x, grad = leaf(3, 8, 5, 6, 6), leaf(3, 4, 5, 6, 6, seed=1)
     whole = weight_gradient(x, grad, torch.Size([4, 8, 1, 3, 3]), (1, 1, 1))
-    monkeypatch.setattr("modeling.fast.convolution.POSITIONS", 130)  # two frames of 8 x 8 positions
+    monkeypatch.setattr("modeling.fast.products.POSITIONS", 130)  # two frames of 8 x 8 positions
     torch.testing.assert_close(weight_gradient(x, grad, whole.shape, (1, 1, 1)), whole, rtol=0, atol=1e-11)
 
 
 def test_small_weights_and_maps_have_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     x, grad, shape = leaf(2, 8, 5, 6, 6), leaf(2, 4, 5, 6, 6, seed=1), torch.Size([4, 8, 1, 3, 3])
     products = weight_gradient(x, grad, shape, (1, 1, 1))
-    monkeypatch.setattr("modeling.fast.convolution.PICTURE", 37)
+    monkeypatch.setattr("modeling.fast.products.PICTURE", 37)
     torch.testing.assert_close(weight_gradient(x, grad, shape, (1, 1, 1)), products, rtol=0, atol=1e-11)
 
 
@@ -100,7 +117,7 @@ def test_it_computes_in_the_type_of_its_input(
 ) -> None:
     """Also clips shorter than the kernel, for which oneDNN's own gradients may be wrong."""
     if not products:
-        monkeypatch.setattr("modeling.fast.convolution.CHANNELS", 65)
+        monkeypatch.setattr("modeling.fast.products.CHANNELS", 65)
     conv = fast_conv(8, 8, kernel, (2 if kernel[0] == 7 else 1, 1, 1))
     x, gradients = leaf(2, 8, *size).detach(), []
     for dtype in (torch.float32, torch.bfloat16):
@@ -133,8 +150,8 @@ def test_under_autocast_a_map_in_fp32_is_convolved_in_bf16() -> None:
         nn.Conv3d(8, 8, (1, 3, 3), padding=(0, 1, 1), bias=False, padding_mode="circular"),
         nn.Conv3d(8, 8, (1, 3, 3), bias=False),
         nn.Conv3d(8, 8, (1, 3, 3), padding="same", bias=False),
-        nn.Conv3d(8, 8, 3, padding=1, bias=False),
         nn.Conv3d(8, 8, (1, 3, 1), padding=(0, 1, 0), bias=False),
+        nn.Conv3d(8, 8, 2, padding=1, bias=False),
         nn.Conv3d(8, 8, (1, 2, 2), padding=(0, 1, 1), bias=False),
         nn.Conv3d(8, 8, (1, 3, 3), stride=(2, 1, 1), padding=(0, 1, 1), bias=False),
         nn.Conv3d(8, 8, (1, 3, 3), stride=(1, 1, 2), padding=(0, 1, 1), bias=False),

@@ -64,8 +64,8 @@ def test_for_training_changes_no_number(again: bool, monkeypatch: pytest.MonkeyP
     if again:
         monkeypatch.setattr("modeling.fast.recomputation.ACTIVATION", 0)
         monkeypatch.setattr("modeling.fast.recomputation.CONVOLUTION", 0)
-        monkeypatch.setattr("modeling.fast.convolution.CHANNELS", 1)
-        monkeypatch.setattr("modeling.fast.convolution.PICTURE", 1)
+        monkeypatch.setattr("modeling.fast.products.CHANNELS", 1)
+        monkeypatch.setattr("modeling.fast.products.PICTURE", 1)
     wanted, found = trained(plain, {**written_out(factored_inputs())}), trained(network, factored_inputs())
     assert wanted.keys() == found.keys()
     for name, value in wanted.items():
