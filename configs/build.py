@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from configs.schema import Config, ContinuousConfig, IsolatedConfig
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, experiment_from_dict
 from dataset.clips import ClipFormat
 from dataset.footage import FootageReader
 from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
@@ -87,7 +87,8 @@ def load_initial_weights(model: nn.Module, config: Config) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
-        UserError: a file is missing, or most of what it has for this model is of another shape.
+        UserError: a file is missing, a stage is of another task, or most of what it has for this model is of another
+            shape.
     """
     reports = []
     if config.init.encoder is not None:
@@ -99,11 +100,24 @@ def load_initial_weights(model: nn.Module, config: Config) -> list[LoadReport]:
         reports.append(load_matching(model, weights, str(path)))
     for number, stage in enumerate(config.init.stages):
         path = checkpoint_path(Path(stage))
-        reports.append(load_matching(model, stage_weights(load_checkpoint(path), model, number), str(path)))
+        content = load_checkpoint(path)
+        _refuse_other_task(content, config, stage)
+        reports.append(load_matching(model, stage_weights(content, model, number), str(path)))
     for report in reports:
         if len(report.loaded) <= len(report.mismatched):
             raise UserError(f"{report}; hardly anything fits this model (another width?)")
     return reports
+
+
+def _refuse_other_task(checkpoint: dict[str, Any], config: Config, stage: str) -> None:
+    """Raise a `UserError` if a checkpoint of ours is of another task. Published ones do not say theirs."""
+    if "config" in checkpoint and "vocabulary" in checkpoint:
+        task = experiment_from_dict(checkpoint["config"], stage).task
+        if task != config.task:
+            raise UserError(
+                f"init.stages: {stage}: a model of {task} recognition; {config.task} recognition can start from the "
+                f"encoder of a single stream: init.encoder={stage}"
+            )
 
 
 def build_estimator(config: PoseConfig, device: torch.device) -> Estimator:

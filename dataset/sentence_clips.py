@@ -82,14 +82,7 @@ class SentenceDataset(FootageDataset):
         if length is None:
             return
         where = f"sentence {sentence.name!r}"
-        if length < STRIDE:
-            raise UserError(f"{where}: has {length} frames; a sentence needs at least {STRIDE}")
-        steps, needed = min(length, self.most) // STRIDE, steps_needed(glosses)
-        if steps < needed:
-            raise UserError(
-                f"{where}: {length} frames make {steps} steps, and its {len(glosses)} glosses need {needed}; take it "
-                "out of the annotations"
-            )
+        self._refuse_short(where, length, glosses)
         start = sentence.start_frame or 0
         source = self.reader.source
         if source is not None and self.reader.config.is_images:
@@ -100,6 +93,16 @@ class SentenceDataset(FootageDataset):
         if keypoints is not None and (found := keypoints.length(sentence.name)) != length:
             raise UserError(
                 f"{keypoints.path}: {where} has {length} frames, but keypoints of {found}: of another video?"
+            )
+
+    def _refuse_short(self, where: str, length: int, glosses: list[int]) -> None:
+        if length < STRIDE:
+            raise UserError(f"{where}: has {length} frames; a sentence needs at least {STRIDE}")
+        steps, needed = min(length, self.most) // STRIDE, steps_needed(glosses)
+        if steps < needed:
+            raise UserError(
+                f"{where}: {length} frames make {steps} steps, and its {len(glosses)} glosses need {needed}; take it "
+                "out of the annotations"
             )
 
     def arrange(self, order: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:
@@ -122,11 +125,10 @@ class SentenceDataset(FootageDataset):
         return sum(lengths[:clips])
 
     def choose(self, request: Request) -> Choose:
-        name, draw = self.clips[request.sample].name, request.draw
+        where, draw = f"sentence {self.clips[request.sample].name!r}", request.draw
 
         def frames(length: int) -> list[np.ndarray]:
-            if length < STRIDE:
-                raise UserError(f"sentence {name!r}: has {length} frames; it needs at least {STRIDE}")
+            self._refuse_short(where, length, self.glosses[request.sample])
             if not self.training:
                 return [evaluation_frames(length, self.most)]
             assert draw is not None

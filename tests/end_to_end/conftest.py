@@ -1,4 +1,4 @@
-"""A tiny rendered sign set and configurations that train on it in seconds."""
+"""Tiny rendered sets of signs and of sentences, and configurations that train on them in seconds."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dataset.synthetic.sentence_set import SentenceSetConfig, make_sentence_set
 from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +29,9 @@ class Project:
     def __init__(self, folder: Path, data: Path):
         self.folder, self.data = folder, data
 
-    def config(self, name: str, **changes: object) -> Path:
-        """Write a configuration; `changes` maps dotted keys (with __ for dots) to values."""
-        values: dict[str, object] = {
-            "run": str(self.folder / name),
+    def values(self) -> dict[str, object]:
+        """The configuration, but for the run."""
+        return {
             "data": {
                 "index": str(self.data / "clips.csv"),
                 "videos": str(self.data / "clips.zip"),
@@ -51,6 +51,10 @@ class Project:
             "evaluation": {"batch_size": 3},
             "runtime": {"device": "cpu"},
         }
+
+    def config(self, name: str, **changes: object) -> Path:
+        """Write a configuration; `changes` maps dotted keys (with __ for dots) to values."""
+        values = {"run": str(self.folder / name), **self.values()}
         for key, value in changes.items():
             inner = values
             *parents, last = key.split("__")
@@ -98,6 +102,36 @@ class Project:
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
+class SentenceProject(Project):
+    """The same on a tiny set of sentences."""
+
+    def values(self) -> dict[str, object]:
+        return {
+            "task": "continuous",
+            "data": {
+                "index": str(self.data / "sentences.csv"),
+                "videos": str(self.data / "sentences.zip"),
+                "keypoints": str(self.data / "keypoints.safetensors"),
+                "frame_size": [64, 64],
+                "max_frames": 64,
+                "bucket_batches": 2,
+                "workers": 1,
+            },
+            "model": {
+                "width": 0.125,
+                "rgb_size": 64,
+                "heatmap_size": 32,
+                "heatmap_grid": [256, 256],
+                "keypoint_parts": ["hand", "pose"],
+                "batch_norm_momentum": 0.1,
+                "head_size": 32,
+            },
+            "training": {"epochs": 2, "batch_size": 2},
+            "evaluation": {"batch_size": 3},
+            "runtime": {"device": "cpu"},
+        }
+
+
 @pytest.fixture(scope="session")
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 training, 7 dev and 7 test clips of 7 signs."""
@@ -106,9 +140,22 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """6 training, 2 dev and 7 test sentences of 56 to 134 frames."""
+    folder = tmp_path_factory.mktemp("sentences")
+    make_sentence_set(folder, TINY_SENTENCES)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path, signs: Path) -> Project:
     return Project(tmp_path, signs)
+
+
+@pytest.fixture
+def sentence_project(tmp_path: Path, sentences: Path) -> SentenceProject:
+    return SentenceProject(tmp_path, sentences)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +163,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, signs: Path) -> Path:
     """The run folder of a model trained for one epoch as `Project.config` says; not to be changed."""
     project = Project(tmp_path_factory.mktemp("trained"), signs)
     result = project.run("training.py", "--config", project.config("run", training__epochs=1))
+    assert result.returncode == 0, result.stderr
+    return project.folder / "run"
+
+
+@pytest.fixture(scope="session")
+def trained_sentences(tmp_path_factory: pytest.TempPathFactory, sentences: Path) -> Path:
+    """The same of sentences, trained for two epochs, as `SentenceProject.config` says."""
+    project = SentenceProject(tmp_path_factory.mktemp("trained_sentences"), sentences)
+    result = project.run("training.py", "--config", project.config("run"))
     assert result.returncode == 0, result.stderr
     return project.folder / "run"
 
@@ -128,5 +184,14 @@ TINY = SignSetConfig(
     train_clips=2,
     dev_clips=1,
     test_clips=1,
+    processes=1,
+)
+TINY_SENTENCES = SentenceSetConfig(
+    train_signers=2,
+    dev_signers=1,
+    test_signers=1,
+    train_sentences=6,
+    dev_sentences=2,
+    test_sentences=7,
     processes=1,
 )

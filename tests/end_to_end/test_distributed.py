@@ -6,6 +6,7 @@ do, from a start of 1e-4, in single precision.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,14 @@ class InDouble(nn.Module):
         self.model = model
 
     def forward(self, inputs: Inputs, auxiliary: bool) -> Output:
-        return self.model({name: _in_double(x) for name, x in inputs.items()}, auxiliary=auxiliary)
+        return self.model(in_double(inputs), auxiliary=auxiliary)
 
 
-def _in_double(x: Tensor | FactoredHeatmaps) -> Tensor | FactoredHeatmaps:
-    if isinstance(x, FactoredHeatmaps):
-        return x.to(torch.float64)
-    return x.double()
+def in_double(inputs: Inputs) -> Inputs:
+    return {
+        name: x.to(torch.float64) if isinstance(x, FactoredHeatmaps) else x.double()
+        for name, x in inputs.items()
+    }
 
 
 def train(processes: Processes) -> tuple[Tensor, Recognizer]:
@@ -93,8 +95,11 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
     return torch.stack(found), model
 
 
-def compare() -> None:
-    """Print how far two processes are from one, relatively: the first losses, all losses, any tensor."""
+def compare(train: Callable[[Processes], tuple[Tensor, nn.Module]]) -> None:
+    """Print how far two processes are from one, relatively: the first losses, all losses, any tensor.
+
+    train: gives the losses of every step, averaged over the processes, and the network.
+    """
     torch.set_num_threads(1)
     losses, model = train(Processes(0, 1, torch.device("cpu")))
     processes = start_processes("cpu")
@@ -117,4 +122,4 @@ def test_two_processes_train_as_one(project: Project) -> None:
 
 
 if __name__ == "__main__":
-    compare()
+    compare(train)

@@ -1,12 +1,14 @@
 """Processes without a launcher, and synchronised BatchNorm against the plain one."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from utils.distributed import Processes, SyncBatchNormCPU, distribute, start_processes
 from utils.errors import UserError
@@ -72,3 +74,42 @@ def test_synchronised_batch_norm_computes_bf16_in_fp32() -> None:
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7)
     torch.testing.assert_close(ours.state_dict(), plain.state_dict())
+
+
+@pytest.mark.parametrize("counts", [[5, 1], [2, 3, 7]], ids=str)
+def test_synchronised_batch_norm_of_uneven_counts_is_that_of_all_values(
+    counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs, gradients and running statistics, where threads stand for the processes. Two steps."""
+    torch.manual_seed(0)
+    steps = [3 + 2 * torch.randn(sum(counts), 4, dtype=torch.float64) for _ in range(2)]
+    upstream = torch.randn(sum(counts), 4, dtype=torch.float64)
+    ranks, exchanged = threading.local(), [torch.empty(0)] * len(counts)
+    barrier = threading.Barrier(len(counts), timeout=10)
+
+    def all_reduce(value: Tensor) -> None:
+        exchanged[ranks.own] = value.clone()
+        barrier.wait()
+        value.copy_(torch.stack(exchanged).sum(dim=0))
+        barrier.wait()
+
+    def learn(norm: nn.Module, rank: int | None) -> list[Tensor]:
+        found = []
+        for values in steps:
+            ranks.own = rank
+            part = slice(None) if rank is None else slice(sum(counts[:rank]), sum(counts[: rank + 1]))
+            leaf = values[part].clone().requires_grad_()
+            y = norm(leaf)
+            found += [y.detach(), torch.autograd.grad(y, leaf, upstream[part])[0]]
+        return found
+
+    monkeypatch.setattr("utils.distributed.dist.all_reduce", all_reduce)
+    plain = nn.BatchNorm1d(4, momentum=0.1).double()
+    wanted = learn(plain, None)
+    norms = [SyncBatchNormCPU(4, momentum=0.1).double() for _ in counts]
+    with ThreadPoolExecutor(len(counts)) as threads:
+        found = list(threads.map(learn, norms, range(len(counts))))
+    for values, parts in zip(wanted, zip(*found, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat(parts), values)
+    for norm in norms:
+        torch.testing.assert_close(norm.state_dict(), plain.state_dict())
