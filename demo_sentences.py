@@ -41,7 +41,7 @@ STAGES = {
 }
 FINAL = "two_stream"
 LONGEST_STRING = 5  # single signs put one after another
-SIGN_CLIPS = 36  # single signs to train on, of each gloss; one by every signer
+SIGN_CLIPS = 36  # single signs to train on, of each gloss, each by another signer
 WRONG_SHOWN, RIGHT_SHOWN = 6, 3  # sentences in the report
 
 
