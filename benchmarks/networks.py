@@ -218,10 +218,9 @@ def encoders(batch: int, task: TaskName, small: bool, backward: bool, **runtime:
             inputs = prepare_sentences(video, points, config.model, [draw])
         else:
             inputs = prepare_inputs(video, points, config.model, [central_clip(config.model)])  # type: ignore[arg-type]
+    accelerate(network, replace(arithmetic, compile=False))
     if arithmetic.compile:
         network.vknet.compile()
-    else:
-        accelerate(network, arithmetic)
     computing = Arithmetic(arithmetic, network)
     read, bf16 = computing.cast(inputs), computing.dtype is torch.bfloat16
 

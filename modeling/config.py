@@ -240,12 +240,6 @@ class RuntimeConfig:
     # has units for it.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    compile: bool = False  # torch.compile of the plain network: minutes before the first step
-    # The exact rewrites of modeling/fast that fit the device. auto: unless the network is compiled.
+    compile: bool = False  # torch.compile, on a GPU after the rewrites: minutes before the first step
+    # The exact rewrites of modeling/fast that fit the device. auto: unless a network on a CPU is compiled.
     fast: Literal["auto", "on", "off"] = "auto"
-
-    def __post_init__(self) -> None:
-        if self.fast == "on" and self.compile:
-            raise ConfigError(
-                "fast", "on and compile exclude one another; what is compiled is the plain network"
-            )

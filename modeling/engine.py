@@ -15,6 +15,7 @@ from modeling.config import RuntimeConfig, TrainingConfig
 from modeling.fast import factored_streams, for_gpu, for_prediction, for_training
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.optimizer import learning_rate
+from utils.errors import UserError
 
 Part = TypeVar("Part")
 Network = TypeVar("Network", bound=nn.Module)  # one with a `vknet`, see modeling/vknet.py
@@ -48,10 +49,16 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def uses_fast(runtime: RuntimeConfig, device: torch.device) -> bool:
-    """Whether a network on a device computes with the rewrites of `modeling.fast`."""
-    if runtime.fast == "auto":
-        return not runtime.compile
-    return runtime.fast == "on"
+    """Whether a network on a device computes with the rewrites of `modeling.fast`.
+
+    Raises:
+        UserError: those of a CPU were asked for together with compilation.
+    """
+    if device.type == "cpu" and runtime.compile:
+        if runtime.fast == "on":
+            raise UserError("runtime.fast: on and runtime.compile exclude one another on a CPU")
+        return False
+    return runtime.fast != "off"
 
 
 def reads_windows(runtime: RuntimeConfig, device: torch.device) -> bool:
@@ -65,14 +72,12 @@ def accelerate(network: nn.Module, runtime: RuntimeConfig) -> str:
     Returns one line that says which, for the log. Names and values of weights stay.
     """
     device = next(network.parameters()).device
+    line = "plain network"
     if uses_fast(runtime, device):
-        return for_training(network) if device.type == "cpu" else for_gpu(network)
-    if runtime.compile:
-        network.compile()
-    line = _plain(runtime)
-    if device.type == "cpu" and encoder_dtype(runtime, device) is torch.bfloat16:
+        line = for_training(network) if device.type == "cpu" else for_gpu(network)
+    elif device.type == "cpu" and encoder_dtype(runtime, device) is torch.bfloat16:
         line += "; torch's gradients of small maps in bf16 can be wrong on a CPU, see docs/performance.md"
-    return line
+    return _compiled(network, runtime, line)
 
 
 def prediction_copy(recognizer: Network, runtime: RuntimeConfig) -> tuple[Network, str]:
@@ -84,17 +89,19 @@ def prediction_copy(recognizer: Network, runtime: RuntimeConfig) -> tuple[Networ
     if reads_windows(runtime, device):
         network, line = for_prediction(recognizer, encoder_dtype(runtime, device))
     else:
-        network, line = copy.deepcopy(recognizer).eval(), _plain(runtime)
+        network, line = copy.deepcopy(recognizer).eval(), "plain network"
         if uses_fast(runtime, device):
             line = for_gpu(network)
     network.to(memory_format=memory_format(runtime))  # type: ignore[call-overload]
-    if runtime.compile:
-        network.compile()
-    return network, line
+    return network, _compiled(network, runtime, line)
 
 
-def _plain(runtime: RuntimeConfig) -> str:
-    return "plain network, compiled" if runtime.compile else "plain network"
+def _compiled(network: nn.Module, runtime: RuntimeConfig, line: str) -> str:
+    """The line about a network with what compilation, if asked for, adds to it."""
+    if not runtime.compile:
+        return line
+    network.compile()
+    return f"{line}, compiled"
 
 
 def memory_format(runtime: RuntimeConfig) -> torch.memory_format:

@@ -47,7 +47,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bf16": {"ours": True, "precision": "bf16", "fast": "off"},
     "bf16, fast": {"ours": True, "precision": "bf16", "fast": "on"},
 }
-COMPILE: dict[str, Any] = {"ours": True, "precision": "bf16", "fast": "off", "compile": True}
+DEFAULT = VARIANTS["bf16, fast"]
+COMPILE: dict[str, dict[str, Any]] = {
+    f"compiled {name}": VARIANTS[name] | {"compile": True} for name in ("bf16", "bf16, fast")
+}
 ROOT = Path(__file__).parents[2]
 
 
@@ -104,10 +107,8 @@ def train(setting: Setting) -> Iterator[Row]:
             for name, options in VARIANTS.items():
                 yield f"{task}, batch {batch}, {name}", partial(_step, setting, task, batch, options)
         if not setting.small:
-            yield (
-                f"{task}, batch {COMPILED}, bf16, compiled",
-                partial(_step, setting, task, COMPILED, COMPILE),
-            )
+            for name, options in COMPILE.items():
+                yield f"{task}, batch {COMPILED}, {name}", partial(_step, setting, task, COMPILED, options)
 
 
 def _step(setting: Setting, task: TaskName, batch: int, options: dict[str, Any]) -> Figures:
@@ -144,7 +145,8 @@ def share(setting: Setting) -> Iterator[Row]:
         for name in ("bf16", "bf16, fast"):
             yield f"{task}, {name}", partial(_share, setting, task, VARIANTS[name])
         if not setting.small:
-            yield f"{task}, bf16, compiled", partial(_share, setting, task, COMPILE)
+            for name, options in COMPILE.items():
+                yield f"{task}, {name}", partial(_share, setting, task, options)
 
 
 def _share(setting: Setting, task: TaskName, options: dict[str, Any]) -> Figures:
@@ -164,7 +166,7 @@ def kernels(setting: Setting) -> Iterator[Row]:
 def _kernels(setting: Setting, task: TaskName) -> Figures:
     free()
     turn = training(
-        batch=SMALL_BATCH if setting.small else COMPILED, task=task, small=setting.small, **VARIANTS["bf16"]
+        batch=SMALL_BATCH if setting.small else COMPILED, task=task, small=setting.small, **DEFAULT
     )
     turn()
     wait()
@@ -204,7 +206,7 @@ def _loading(setting: Setting, workers: int) -> Figures:
         dataset = ClipDataset([Clip(n, "g", "train", n, 64) for n in names], ["g"], reader, crops=None)
         schedule = TrainingSchedule(dataset, batch, steps, seed=0)
         batches = iter(training_loader(dataset, schedule, workers, pin=setting.device.type == "cuda"))
-        turn = training(batch=batch, small=setting.small, **VARIANTS["bf16"])
+        turn = training(batch=batch, small=setting.small, **DEFAULT)
         waited, started = 0.0, 0.0
         for step in range(steps):
             if step == 1 + steps // 4:  # workers are at full speed
@@ -248,8 +250,8 @@ def largest(setting: Setting) -> Iterator[Row]:
             for gigabytes in (24, None):
                 where = "this card" if gigabytes is None else f"{gigabytes} GB"
                 yield f"{task}, {name}, {where}", partial(_largest, setting, task, VARIANTS[name], gigabytes)
-    for parts in (1, 4, 8):
-        yield f"isolated, bf16, batch 32 in {parts} parts", partial(_parts, setting, parts)
+    for parts in (4, 8):
+        yield f"isolated, bf16, fast, batch 32 in {parts} parts", partial(_parts, setting, parts)
 
 
 def _largest(setting: Setting, task: TaskName, options: dict[str, Any], gigabytes: int | None) -> Figures:
@@ -282,7 +284,7 @@ def _peak() -> float:
 
 def _parts(setting: Setting, parts: int) -> Figures:
     batch = SMALL_BATCH * parts if setting.small else 32
-    build = partial(training, batch=batch, small=setting.small, accumulate=parts, **VARIANTS["bf16"])
+    build = partial(training, batch=batch, small=setting.small, accumulate=parts, **DEFAULT)
     return _per_clip(setting, build, batch)
 
 

@@ -27,7 +27,7 @@ from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognition import Predictor, Preparation, RecognitionStep
 from modeling.recognizer import Recognizer, predictions
-from utils.config import ConfigError
+from utils.errors import UserError
 
 MODEL = ModelConfig(
     frames=[16, 8], width=0.01, rgb_size=64, heatmap_size=32, heatmap_grid=32, heatmap_sigma=2.0
@@ -173,7 +173,8 @@ def test_predictor_computes_what_the_plain_network_computes(
         ("auto", "cpu", False, True),
         ("auto", "cpu", True, False),
         ("auto", "cuda", False, True),
-        ("auto", "cuda", True, False),
+        ("auto", "cuda", True, True),
+        ("on", "cuda", True, True),
         ("on", "cuda", False, True),
         ("off", "cpu", False, False),
     ],
@@ -184,9 +185,9 @@ def test_where_the_fast_pass_is_used(
     assert uses_fast(RuntimeConfig(fast=fast, compile=compile), torch.device(device)) == wanted
 
 
-def test_what_is_compiled_is_the_plain_network() -> None:
-    with pytest.raises(ConfigError, match="fast: on and compile exclude one another"):
-        RuntimeConfig(fast="on", compile=True)
+def test_what_is_compiled_on_a_cpu_is_the_plain_network() -> None:
+    with pytest.raises(UserError, match="exclude one another on a CPU"):
+        uses_fast(RuntimeConfig(fast="on", compile=True), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("mixup", [0.0, 1.0])
