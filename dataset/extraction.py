@@ -1,14 +1,13 @@
 """Around the extraction of keypoints: whole clips in their own size, and a store that grows clip by clip."""
 
-import hashlib
 import itertools
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dataset.annotations import Clip
+from dataset.clip_parts import ClipParts
 from dataset.config import FootageConfig
 from dataset.keypoints import SafetensorsKeypoints, write_keypoints
 from dataset.video import FileSource, ImageFrames, VideoFrames, count_frames
@@ -62,11 +61,8 @@ class RawClips:
         return self.source.read_if_there(self.path(clip, frame))
 
 
-class KeypointParts:
-    """A keypoint store in the making.
-
-    Each clip that is done is at once a file of its own in `<store>.parts`, so that a run that is killed loses no more
-    than the clips in flight. `merge` makes them the store, together with what it held before.
+class KeypointParts(ClipParts):
+    """A keypoint store in the making. `merge` makes the parts the store, together with what it held before.
 
     Args:
         store: the .safetensors file to make or to extend.
@@ -77,17 +73,17 @@ class KeypointParts:
     """
 
     def __init__(self, store: Path, estimator: str, version: str):
-        self.store, self.folder = store, store.with_name(store.name + ".parts")
+        super().__init__(store)
         self._estimator, self._version = estimator, version
         self._names: frozenset[str] = frozenset()
         if store.is_file():
             self._names = self._ours(store).names
-        for part in sorted(self.folder.glob("*.safetensors"))[:1]:
+        for part in self.files()[:1]:
             self._ours(part)
 
     def __contains__(self, name: str) -> bool:
         """Whether a clip is done."""
-        return name in self._names or self._part(name).is_file()
+        return name in self._names or super().__contains__(name)
 
     def keep(
         self, name: str, keypoints: np.ndarray, frame_size: tuple[int, int], problem: str | None
@@ -95,12 +91,12 @@ class KeypointParts:
         """Keep the keypoints [frames, 133, 3] of a clip."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write(
-            self._part(name), {name: keypoints}, {name: frame_size}, {name: problem} if problem else {}
+            self.part(name), {name: keypoints}, {name: frame_size}, {name: problem} if problem else {}
         )
 
     def merge(self) -> None:
         """Make all clips that are done the store; needs the memory of all their keypoints."""
-        parts = sorted(self.folder.glob("*.safetensors"))
+        parts = self.files()
         if not parts:
             return
         keypoints: dict[str, np.ndarray] = {}
@@ -112,11 +108,7 @@ class KeypointParts:
             for name in part.names:
                 keypoints[name], sizes[name] = part.read(name), part.frame_size(name)
         self._write(self.store, keypoints, sizes, problems)
-        shutil.rmtree(self.folder)
-
-    def _part(self, name: str) -> Path:
-        """Clip names may hold what file names may not."""
-        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.safetensors"
+        self.remove()
 
     def _write(
         self,

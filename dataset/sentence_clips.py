@@ -42,6 +42,14 @@ class SentenceBatch(FootageBatch):
         windows = torch.cat([self.windows, last.expand(-1, max(0, frames - self.windows.shape[1]))], dim=1)
         return windows[:, :frames]
 
+    def sentence(self, row: int) -> tuple[Tensor | None, Tensor | None]:
+        """One of the sentences without padding: its frames uint8 [T, height, width, 3] and keypoints [T, J, 3]."""
+        windows = self.windows[row, : self.lengths[row]]
+        return (
+            None if self.frames is None else self.frames[windows],
+            None if self.keypoints is None else self.keypoints[windows],
+        )
+
 
 class SentenceDataset(FootageDataset):
     """Batches of sentences by request.

@@ -213,11 +213,8 @@ class SentenceEvaluator(Evaluator[dict[str, Outcome], SentenceResults]):
     def outcomes(self, batch: SentenceBatch) -> list[dict[str, Outcome]]:
         """By evaluation setting."""
         found = []
-        for row, length in enumerate(batch.lengths.tolist()):
-            windows = batch.windows[row, :length]
-            frames = None if batch.frames is None else batch.frames[windows]
-            keypoints = None if batch.keypoints is None else batch.keypoints[windows]
-            output = self.predict(frames, keypoints)
+        for row in range(len(batch.lengths)):
+            output = self.predict(*batch.sentence(row))
             logits = {name: values.cpu() for name, values in output.logits.items()}
             steps = {name: values.cpu() for name, values in output.steps.items()}
             of_sentence = {}

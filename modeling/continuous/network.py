@@ -155,6 +155,13 @@ class ContinuousRecognizer(nn.Module):
             self._frozen().eval()
         return self
 
+    def features(self, inputs: dict[str, Any], pyramid: bool = True) -> dict[str, Tensor]:
+        """What the heads read, see `TwoStreamNetwork`; encoders compute in the type of their inputs."""
+        first = next(iter(inputs.values()))
+        bf16 = first.dtype is torch.bfloat16
+        with torch.autocast(first.device.type, torch.bfloat16) if bf16 else nullcontext():
+            return self.vknet(inputs, pyramid)
+
     def forward(self, inputs: dict[str, Any], lengths: Tensor, pyramid: bool = True) -> ContinuousOutput:
         """The logits of a batch. Encoders compute in the type of their inputs, heads in that of their weights.
 
@@ -163,10 +170,7 @@ class ContinuousRecognizer(nn.Module):
             lengths: int64 [B], the frames of each sentence; those behind are padding.
             pyramid: also the pyramids' heads.
         """
-        first = next(iter(inputs.values()))
-        bf16 = first.dtype is torch.bfloat16
-        with torch.autocast(first.device.type, torch.bfloat16) if bf16 else nullcontext():
-            features = self.vknet(inputs, pyramid)
+        features = self.features(inputs, pyramid)
         frames = 4 * next(iter(features.values())).shape[1]
         output = ContinuousOutput({}, {})
         for name, head in self.heads.items():

@@ -84,6 +84,18 @@ class SentencePredictor:
             frames: uint8 RGB [T, H, W, 3], T a multiple of 4; None for a model without RGB.
             keypoints: float [T, J, 3], x and y in pixels of the heatmap grid; None for a model without them.
         """
+        read, length = self._inputs(frames, keypoints)
+        output = self.network(read, length, pyramid=self.pyramid)
+        return with_ensembles(output)
+
+    @torch.inference_mode()
+    def features(self, frames: Tensor | None, keypoints: Tensor | None) -> dict[str, Tensor]:
+        """What the heads on block 4 read of one sentence: {stream: float [T / 4, C]}. Arguments as of a call."""
+        read, _ = self._inputs(frames, keypoints)
+        return {stream: values[0] for stream, values in self.network.features(read, pyramid=False).items()}
+
+    def _inputs(self, frames: Tensor | None, keypoints: Tensor | None) -> tuple[dict[str, Any], Tensor]:
+        """What the network reads, and how many frames it has, int64 [1]."""
         size = (1, 1) if frames is None else (frames.shape[1], frames.shape[2])
         draw = central_draw(self.config, size)
         inputs = prepare_sentences(
@@ -98,5 +110,4 @@ class SentencePredictor:
         if self.fast:
             places = torch.arange(length, device=device)[None]
             read = {stream: Windows(x, places) for stream, x in read.items()}
-        output = self.network(read, torch.tensor([length], device=device), pyramid=self.pyramid)
-        return with_ensembles(output)
+        return read, torch.tensor([length], device=device)
