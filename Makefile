@@ -41,7 +41,7 @@ gpu: .venv/dev
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt requirements-webdemo.txt requirements-export.txt
+.venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt requirements-webdemo.txt requirements-export.txt requirements-translation.txt
 	$(BIN)/pip install --quiet -c requirements.txt -r requirements-dev.txt
 	touch $@
 

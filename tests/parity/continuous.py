@@ -46,10 +46,6 @@ class ContinuousSet(GoldenSet):
 
     unit_files = "unit/*"
     units = UNITS
-    not_compared = dict.fromkeys(
-        ("unit_bleu_rouge.json", "unit_translation.npz", "keys_mbart_tiny.json"),
-        "translation is not part of this project yet",
-    )
 
     def model(self, entry: dict[str, Any], dtype: torch.dtype) -> ContinuousRecognizer:
         """A recognizer with the recipe's weights, and without dropout; `entry`: of the manifest."""

@@ -15,6 +15,7 @@ from modeling.continuous.decoding import beam_search
 from modeling.heatmaps import Box, written_out
 from modeling.optimizer import learning_rate
 from tests.parity.golden import Comparison, GoldenFile, GoldenSet, statistics
+from tests.parity.translation_units import text_scores, translation
 from utils.word_errors import WordErrors, count_errors
 
 EXPERIMENTS = Path(__file__).parents[2] / "configs" / "two_stream"
@@ -164,4 +165,6 @@ UNITS: dict[str, Callable[[GoldenSet, GoldenFile, Comparison], None]] = {
     "unit_gloss_cleanup": _gloss_cleanup,
     "unit_sampling": _sampling,
     "unit_schedules": _schedules,
+    "unit_translation": translation,
+    "unit_bleu_rouge": text_scores,
 }

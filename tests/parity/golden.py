@@ -135,7 +135,7 @@ class GoldenSet(ABC):
         Mapping[str, Callable[..., None]]
     ]  # (golden, file, out) by file name: parts of the method alone
     # What is recorded and compared with nothing, and why: files, or entries of files.
-    not_compared: ClassVar[Mapping[str, str]]
+    not_compared: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, directory: Path, device: str = "cpu"):
         self.directory, self.device = directory, torch.device(device)

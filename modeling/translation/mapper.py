@@ -1,0 +1,25 @@
+"""From what a head says of every step to vectors that the text model reads. Specification section 11."""
+
+import torch
+from torch import Tensor, nn
+
+
+class MLPMapper(nn.Sequential):
+    """Two linear maps with a ReLU between, on the gloss representation: [B, T, in_size] -> [B, T, size]."""
+
+    def __init__(self, in_size: int, size: int):
+        super().__init__(nn.Linear(in_size, size), nn.ReLU(), nn.Linear(size, size))
+
+
+class EmbeddingMapper(nn.Linear):
+    """The mean of gloss embeddings by the glosses' probabilities: [B, T, glosses] -> [B, T, size].
+
+    Args:
+        embeddings: float [glosses, size], where its columns start; zero where a gloss has none.
+    """
+
+    def __init__(self, embeddings: Tensor):
+        glosses, size = embeddings.shape
+        super().__init__(glosses, size, bias=False)
+        with torch.no_grad():
+            self.weight.copy_(embeddings.T)
