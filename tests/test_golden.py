@@ -42,7 +42,7 @@ def test_every_recorded_file_is_compared() -> None:
         for path in golden.directory.rglob("*.*")
         if path.stem != "unit_metrics_logits"  # read by unit_metrics
     }
-    assert {name.removesuffix(FAST) for name in CASES} == recorded and len(recorded) == 64
+    assert {name.removesuffix(FAST) for name in CASES} == recorded and len(recorded) == 66
 
 
 # Full-size clips take minutes; `make parity` compares them.
