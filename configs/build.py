@@ -7,17 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from configs.schema import Config, ContinuousConfig, IsolatedConfig, experiment_from_dict
+from configs.schema import (
+    ContinuousConfig,
+    IsolatedConfig,
+    RecognitionConfig,
+    TranslationConfig,
+    experiment_from_dict,
+)
 from dataset.clips import ClipFormat
 from dataset.footage import FootageReader
 from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
 from dataset.keypoints import KeypointStore, keypoint_indices
+from dataset.pruned_mbart import read_gloss_embeddings
+from dataset.texts import TextVocabulary
 from modeling.config import ModelConfig
 from modeling.continuous.network import ContinuousRecognizer
 from modeling.continuous.weights import from_published as from_published_continuous
 from modeling.pose.config import PoseConfig
 from modeling.pose.estimator import Estimator
 from modeling.recognizer import Recognizer
+from modeling.translation.network import Translator
+from modeling.translation.text_model import load_text_model, new_text_model
 from modeling.weights import (
     PUBLISHED_PREFIX,
     LoadReport,
@@ -83,7 +93,27 @@ def build_continuous_recognizer(config: ContinuousConfig, num_glosses: int) -> C
     return ContinuousRecognizer(config.model, len(keypoint_indices(config.model.keypoint_parts)), num_glosses)
 
 
-def load_initial_weights(model: nn.Module, config: Config) -> list[LoadReport]:
+def build_translator(
+    config: TranslationConfig, vocabulary: list[str], texts: TextVocabulary, heads: nn.ModuleDict | None
+) -> Translator:
+    """The network at its start: all that is random in it depends on the seed alone.
+
+    Args:
+        vocabulary: glosses, the blank first.
+        texts: sub-words of the texts.
+        heads: those of the recognition that it reads, with their weights; None if it reads glosses.
+    """
+    torch.manual_seed(config.seed)
+    settings, embeddings = config.model.text_model, None
+    if settings.folder is None:
+        text = new_text_model(settings, texts.size, texts.language)
+    else:
+        text = load_text_model(Path(settings.folder), settings, texts.language)
+        embeddings = read_gloss_embeddings(Path(settings.folder), vocabulary)
+    return Translator(config.model, heads, text, len(vocabulary), *texts.tensors(), embeddings)
+
+
+def load_initial_weights(model: nn.Module, config: RecognitionConfig) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
     Raises:
@@ -109,7 +139,7 @@ def load_initial_weights(model: nn.Module, config: Config) -> list[LoadReport]:
     return reports
 
 
-def _refuse_other_task(checkpoint: dict[str, Any], config: Config, stage: str) -> None:
+def _refuse_other_task(checkpoint: dict[str, Any], config: RecognitionConfig, stage: str) -> None:
     """Raise a `UserError` if a checkpoint of ours is of another task. Published ones do not say theirs."""
     if "config" in checkpoint and "vocabulary" in checkpoint:
         task = experiment_from_dict(checkpoint["config"], stage).task

@@ -3,7 +3,8 @@
     python -m configs.json_schema
 
 `schema.json` is for experiments in isolated recognition, `data/schema.json` for files that hold a `data` section of
-theirs; those of continuous recognition are called `continuous.json` and `sentences.json`. No key is required, since a
+theirs; those of continuous recognition are called `continuous.json` and `sentences.json`, and that of experiments in
+translation `translation.json`. No key is required, since a
 file may leave any to its base or to the command line. What a key means is taken from the comment at its field.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from configs.schema import Config, ContinuousConfig, IsolatedConfig
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, TranslationConfig
 from dataset.config import DataConfig, SentenceDataConfig
 from utils.config import validator
 from utils.config_files import BASE, FILE
@@ -31,6 +32,7 @@ def schemas() -> dict[Path, dict[str, Any]]:
     return {
         FOLDER / "schema.json": _experiment(IsolatedConfig),
         FOLDER / "continuous.json": _experiment(ContinuousConfig),
+        FOLDER / "translation.json": _experiment(TranslationConfig),
         FOLDER / "data" / "schema.json": _with_base(_json_schema(DataConfig)),
         FOLDER / "data" / "sentences.json": _with_base(_json_schema(SentenceDataConfig)),
     }

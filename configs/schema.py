@@ -18,9 +18,11 @@ from modeling.config import (
 )
 from modeling.continuous.config import ContinuousLossConfig, ContinuousModelConfig, DecodingConfig
 from modeling.pose.config import PoseConfig
+from modeling.translation.config import GenerationConfig, TranslationLossConfig, TranslationModelConfig
 from utils.config import ConfigError, from_dict, load_config
 from utils.config_files import read_values
 from utils.errors import UserError
+from utils.text_scores import Unit
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,26 @@ class Config:
     data: FootageConfig
     task: str = "isolated"  # see tasks/
     seed: int = 321
-    model: StreamsConfig = field(default_factory=StreamsConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    init: InitConfig = field(default_factory=InitConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError("seed", "must not be negative")
+
+
+@dataclass(frozen=True)
+class RecognitionConfig(Config):
+    """Recognition: a network reads frames and keypoints of clips."""
+
+    model: StreamsConfig = field(default_factory=StreamsConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    init: InitConfig = field(default_factory=InitConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if "rgb" in self.model.modalities and self.data.videos is None:
             raise ConfigError("data.videos", "missing; the model has RGB streams")
         if "keypoint" in self.model.modalities and self.data.keypoints is None:
@@ -72,7 +83,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class IsolatedConfig(Config):
+class IsolatedConfig(RecognitionConfig):
     """Isolated recognition: a clip shows one sign."""
 
     data: DataConfig
@@ -86,7 +97,7 @@ class IsolatedConfig(Config):
 
 
 @dataclass(frozen=True)
-class ContinuousConfig(Config):
+class ContinuousConfig(RecognitionConfig):
     """Continuous recognition: a clip shows a sentence."""
 
     data: SentenceDataConfig
@@ -95,8 +106,50 @@ class ContinuousConfig(Config):
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
 
+@dataclass(frozen=True)
+class TextsConfig:
+    """The texts that are translated to."""
+
+    unit: Unit = "words"  # what scores compare
+    pieces: int = 1000  # sub-words, at most, of a vocabulary that is made of the training texts
+    language: str | None = None  # that a local mBART speaks, as its tokenizer calls it: de_DE, zh_CN
+
+    def __post_init__(self) -> None:
+        if self.pieces < 1:
+            raise ConfigError("pieces", "must be at least 1")
+
+
+@dataclass(frozen=True)
+class TranslationConfig(Config):
+    """Translation: the text of a sentence from its glosses, or from what a trained recognition saw of it."""
+
+    data: SentenceDataConfig
+    # The run of continuous recognition whose stored features are read (python -m inference.features makes them) and
+    # whose heads are trained further; none where glosses are read.
+    recognition: str | None = None
+    gloss_to_text: str | None = None  # the run whose text model and gloss embeddings are trained further
+    model: TranslationModelConfig = field(default_factory=TranslationModelConfig)
+    loss: TranslationLossConfig = field(default_factory=TranslationLossConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    texts: TextsConfig = field(default_factory=TextsConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.recognition is None) != (self.model.source == "gloss"):
+            raise ConfigError(
+                "recognition",
+                "name the run of continuous recognition that is read; none with model.source: gloss",
+            )
+        if (self.texts.language is None) != (self.model.text_model.folder is None):
+            raise ConfigError("texts.language", "name that of the local mBART; none with text_model.scratch")
+
+
 # The configuration of each task, by the name that `task` gives.
-SCHEMAS: dict[str, type[Config]] = {"isolated": IsolatedConfig, "continuous": ContinuousConfig}
+SCHEMAS: dict[str, type[Config]] = {
+    "isolated": IsolatedConfig,
+    "continuous": ContinuousConfig,
+    "translation": TranslationConfig,
+}
 
 
 def load_experiment(path: Path | None, overrides: list[str] | None = None) -> Config:

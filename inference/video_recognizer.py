@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from configs.build import build_estimator
-from configs.schema import Config
+from configs.schema import RecognitionConfig
 from dataset.annotations import Clip
 from dataset.footage import Sample
 from dataset.keypoints import ClipKeypoints, KeypointStore, open_keypoints
@@ -30,7 +30,7 @@ LENGTHS_DIFFER = 2  # a damaged frame or two may lack its keypoints
 
 Device = Literal["auto", "cpu", "cuda"]
 N = TypeVar("N", bound=nn.Module)
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound=RecognitionConfig)
 
 
 @dataclass

@@ -199,9 +199,12 @@ class TrainingConfig:
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"  # adam: weight decay as L2 in the gradient; adamw: decoupled
     learning_rate: float = 1e-3  # the highest
+    # The same of parts of the network, by the beginning of their weights' names, such as {text: 1.0e-5}.
+    part_rates: dict[str, float] = field(default_factory=dict)
     # cosine: it falls to 0 from epoch to epoch. one_cycle: from step to step it rises for a quarter of the training and
     # then falls to 0, which stands higher rates and gets far in few epochs.
     schedule: Literal["cosine", "one_cycle"] = "cosine"
+    period: int | None = None  # epochs until it would be 0, if that is not at the end
     betas: tuple[float, float] = (0.9, 0.998)
     eps: float = 1e-8
     weight_decay: float = 1e-3
@@ -211,8 +214,12 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, "must be at least 1")
+        if self.period is not None and self.period < self.epochs:
+            raise ConfigError("period", f"must be at least training.epochs, {self.epochs}")
         if self.learning_rate <= 0 or self.eps <= 0:
             raise ConfigError("learning_rate" if self.learning_rate <= 0 else "eps", "must be positive")
+        if not all(rate > 0 for rate in self.part_rates.values()):
+            raise ConfigError("part_rates", "must be positive")
         if self.weight_decay < 0:
             raise ConfigError("weight_decay", "must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):

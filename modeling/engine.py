@@ -183,7 +183,7 @@ class TrainingStep(ABC, Generic[Part]):
         schedule = self.schedule(epoch, share)
         rate = schedule["learning_rate"]
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)  # earlier versions had none
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
         found: list[dict[str, Tensor]] = []
         for part in parts:

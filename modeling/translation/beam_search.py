@@ -16,15 +16,24 @@ IMPOSSIBLE = -1e9
 
 @torch.inference_mode()
 def generate(
-    models: Sequence[TextModel], sources: Sequence[Source], config: GenerationConfig
+    models: Sequence[TextModel],
+    sources: Sequence[Source],
+    config: GenerationConfig,
+    beam: int | None = None,
 ) -> list[list[int]]:
     """The tokens of every text, from the language it starts with to `</s>`.
 
     Args:
         models: with the same tokens, in evaluation mode.
         sources: what each of them reads, of the same B sentences.
+        beam: texts that are kept; default: as configured.
+
+    Raises:
+        UserError: a source is longer than its model has positions for.
     """
-    batch, beam, first = len(sources[0].mask), config.beam, models[0]
+    for model, source in zip(models, sources, strict=True):
+        model.refuse_long(source, 0)
+    batch, beam, first = len(sources[0].mask), beam or config.beam, models[0]
     device = sources[0].mask.device
     members = [_Member(model, source, beam) for model, source in zip(models, sources, strict=True)]
     most = min(config.max_tokens, *(model.most_tokens for model in models))

@@ -1,11 +1,9 @@
 """Configuration of translation: mapper, text model, generation. Free of heavy imports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from utils.config import ConfigError
-
-Reading = Literal["gloss", "rgb", "keypoint", "joint"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,40 @@ class TextModelConfig:
 
 
 @dataclass(frozen=True)
+class TranslationModelConfig:
+    """What is read of a sentence, and the text model that says it."""
+
+    # The true glosses, or the head of the recognition whose gloss representation (or probabilities) is read.
+    source: Literal["gloss", "rgb", "keypoint", "joint"] = "joint"
+    # mlp: of the gloss representation; embedding: the mean of gloss embeddings by the glosses' probabilities.
+    mapper: Literal["mlp", "embedding"] = "mlp"
+    text_model: TextModelConfig = field(default_factory=lambda: TextModelConfig(scratch=ScratchConfig()))
+    train_embeddings: bool = True  # of glosses and of the text model's tokens
+
+
+@dataclass(frozen=True)
+class TranslationLossConfig:
+    """Smoothed cross-entropy of the text, and CTC of the heads; their weights are 1."""
+
+    label_smoothing: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError("label_smoothing", "must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
 class GenerationConfig:
     """How a text is searched for."""
 
     beam: int = 5  # texts that are kept
     length_penalty: float = 1.0  # a text's score is divided by its length to this power
+    validation_beam: int = 4  # the same where epochs are compared
     max_tokens: int = 100  # the language, with which a text starts, among them
 
     def __post_init__(self) -> None:
-        if self.beam < 1:
-            raise ConfigError("beam", "must be at least 1")
+        for name in ("beam", "validation_beam"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "must be at least 1")
         if self.max_tokens < 2:
             raise ConfigError("max_tokens", "must be at least 2")
