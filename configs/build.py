@@ -1,6 +1,7 @@
 """From a configuration to the objects it describes: language, network, clip format, starting weights."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dataset.footage import FootageReader
 from dataset.glosses.embeddings import GlossSimilarity, embedding_matrix
 from dataset.keypoints import KeypointStore, keypoint_indices
 from dataset.pruned_mbart import read_gloss_embeddings
+from dataset.sentences import Sentence
 from dataset.texts import TextVocabulary
 from modeling.config import ModelConfig
 from modeling.continuous.network import ContinuousRecognizer
@@ -26,6 +28,7 @@ from modeling.continuous.weights import from_published as from_published_continu
 from modeling.pose.config import PoseConfig
 from modeling.pose.estimator import Estimator
 from modeling.recognizer import Recognizer
+from modeling.translation.mapper import EmbeddingMapper
 from modeling.translation.network import Translator
 from modeling.translation.text_model import load_text_model, new_text_model
 from modeling.weights import (
@@ -113,6 +116,21 @@ def build_translator(
     return Translator(config.model, heads, text, len(vocabulary), *texts.tensors(), embeddings)
 
 
+def texts_of(config: TranslationConfig, sentences: Iterable[Sentence]) -> TextVocabulary:
+    """The sub-words of a local mBART, or those made of the texts of the training sentences.
+
+    Raises:
+        UserError: there is no such mBART, or there are no texts.
+    """
+    settings = config.model.text_model
+    if settings.folder is not None:
+        assert config.texts.language is not None
+        return TextVocabulary.of_folder(Path(settings.folder), config.texts.language)
+    if not (texts := [sentence.text for sentence in sentences if sentence.text]):
+        raise UserError("data: no sentence has a text, in the column text; translation learns from these")
+    return TextVocabulary.of_texts(texts, config.texts.pieces)
+
+
 def load_initial_weights(model: nn.Module, config: RecognitionConfig) -> list[LoadReport]:
     """The encoder's weights, then those of earlier stages, as `init` says.
 
@@ -131,7 +149,8 @@ def load_initial_weights(model: nn.Module, config: RecognitionConfig) -> list[Lo
     for number, stage in enumerate(config.init.stages):
         path = checkpoint_path(Path(stage))
         content = load_checkpoint(path)
-        _refuse_other_task(content, config, stage)
+        advice = f"{config.kind} can start from the encoder of a single stream: init.encoder={stage}"
+        refuse_other_task(content, config.task, f"init.stages: {stage}", advice)
         reports.append(load_matching(model, stage_weights(content, model, number), str(path)))
     for report in reports:
         if len(report.loaded) <= len(report.mismatched):
@@ -139,15 +158,43 @@ def load_initial_weights(model: nn.Module, config: RecognitionConfig) -> list[Lo
     return reports
 
 
-def _refuse_other_task(checkpoint: dict[str, Any], config: RecognitionConfig, stage: str) -> None:
-    """Raise a `UserError` if a checkpoint of ours is of another task. Published ones do not say theirs."""
+def load_gloss_to_text(translator: Translator, config: TranslationConfig) -> list[LoadReport]:
+    """The text model and the gloss embeddings of `gloss_to_text`, if it names a run.
+
+    Raises:
+        UserError: there is no such run, it is of another task, or of other glosses or texts.
+    """
+    if config.gloss_to_text is None:
+        return []
+    path = checkpoint_path(Path(config.gloss_to_text))
+    content = load_checkpoint(path)
+    refuse_other_task(
+        content, config.task, f"gloss_to_text: {config.gloss_to_text}", "name a run of translation"
+    )
+    own, kept = translator.state_dict(), content["model"]
+    for name in ("sentencepiece", "tokens"):
+        if name not in kept or not torch.equal(own[name], kept[name]):
+            raise UserError(f"gloss_to_text: {path}: has learned other texts; train it on the same data")
+    parts = ("text.", "gloss_embeddings.")
+    report = load_matching(
+        translator, {name: x for name, x in kept.items() if name.startswith(parts)}, str(path)
+    )
+    if report.mismatched:
+        raise UserError(f"gloss_to_text: {report}; it is of another size, or of other glosses")
+    if isinstance(translator.mapper, EmbeddingMapper):
+        translator.mapper.start_from(translator.glosses)
+    return [report]
+
+
+def refuse_other_task(checkpoint: dict[str, Any], task: str, where: str, advice: str) -> None:
+    """Raise a `UserError` if a checkpoint of ours is of another task. Published ones do not say theirs.
+
+    `where`: key and value of the configuration that names it. `advice`: what to do.
+    """
     if "config" in checkpoint and "vocabulary" in checkpoint:
-        task = experiment_from_dict(checkpoint["config"], stage).task
-        if task != config.task:
-            raise UserError(
-                f"init.stages: {stage}: a model of {task} recognition; {config.task} recognition can start from the "
-                f"encoder of a single stream: init.encoder={stage}"
-            )
+        found = experiment_from_dict(checkpoint["config"], where)
+        if found.task != task:
+            raise UserError(f"{where}: a model of {found.kind}; {advice}")
 
 
 def build_estimator(config: PoseConfig, device: torch.device) -> Estimator:

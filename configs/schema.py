@@ -65,6 +65,11 @@ class Config:
         if self.seed < 0:
             raise ConfigError("seed", "must not be negative")
 
+    @property
+    def kind(self) -> str:
+        """The task in words."""
+        return self.task
+
 
 @dataclass(frozen=True)
 class RecognitionConfig(Config):
@@ -80,6 +85,10 @@ class RecognitionConfig(Config):
             raise ConfigError("data.videos", "missing; the model has RGB streams")
         if "keypoint" in self.model.modalities and self.data.keypoints is None:
             raise ConfigError("data.keypoints", "missing; the model has keypoint streams")
+
+    @property
+    def kind(self) -> str:
+        return f"{self.task} recognition"
 
 
 @dataclass(frozen=True)

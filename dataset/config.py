@@ -1,7 +1,7 @@
 """Configuration of the data. Free of heavy imports."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from utils.config import ConfigError
 
@@ -158,6 +158,11 @@ class SentenceDataConfig(FootageConfig):
             raise ConfigError("speed", "two positive numbers, the smaller first")
         if self.bucket_batches < 1:
             raise ConfigError("bucket_batches", "must be at least 1")
+
+    @property
+    def annotations(self) -> str:
+        """The file that names the training sentences."""
+        return self.index or cast(SentenceFilesConfig, self.split_files).train
 
     @property
     def picture(self) -> Picture:

@@ -40,6 +40,9 @@ class FeatureStore:
             raise UserError(f"{path}: not a store of features of this project: {error}") from error
         self.names = {key.rpartition("/")[0] for key in self._file.keys()}  # noqa: SIM118
 
+    def __reduce__(self) -> tuple[type["FeatureStore"], tuple[Path]]:
+        return FeatureStore, (self.path,)
+
     def read(self, name: str) -> dict[str, Tensor]:
         """{stream: float32 [steps, channels]} of a sentence."""
         return {stream: self._file.get_tensor(f"{name}/{stream}") for stream in self._streams}

@@ -82,11 +82,10 @@ def read_sentences(config: SentenceDataConfig) -> Annotations[Sentence]:
     """
     if config.split_files is not None:
         sentences = _read_split_files(config.split_files)
-        source = config.split_files.train
     else:
         assert config.index is not None
         sentences = read_sentence_index(Path(config.index))
-        source = config.index
+    source = config.annotations
     names: set[str] = set()
     for sentence in sentences:
         if sentence.name in names:

@@ -44,6 +44,13 @@ class TranslationBatch:
         """Some of the sentences."""
         return self._map(lambda x: x[chosen])
 
+    def sentence(self, row: int) -> Self:
+        """One of the sentences, without what fills it up."""
+        steps, count = int(self.steps[row]), int(self.counts[row])
+        alone = self.part(slice(row, row + 1))
+        features = {stream: x[:, :steps] for stream, x in alone.features.items()}
+        return replace(alone, features=features, glosses=alone.glosses[:, :count])
+
     def of_steps(self, steps: int) -> Self:
         """The same with features padded to so many steps."""
         padding = steps - next((x.shape[1] for x in self.features.values()), steps)

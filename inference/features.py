@@ -40,9 +40,7 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()
     config = load_experiment(arguments.config, arguments.overrides)
     if not isinstance(config, ContinuousConfig):
-        raise UserError(
-            f"{arguments.config}: is of {config.task} recognition; features are of continuous recognition"
-        )
+        raise UserError(f"{arguments.config}: is of {config.kind}; features are of continuous recognition")
     return store(config, arguments.checkpoint or Path(config.run), arguments.split or SPLITS, arguments.out)
 
 

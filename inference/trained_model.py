@@ -16,13 +16,16 @@ from torch import nn
 from configs.build import (
     build_continuous_recognizer,
     build_recognizer,
+    build_translator,
     checkpoint_path,
     stage_weights,
 )
-from configs.schema import Config, ContinuousConfig, IsolatedConfig, experiment_from_dict
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, TranslationConfig, experiment_from_dict
 from dataset.sentences import read_clips
+from dataset.texts import TextVocabulary
 from modeling.continuous.network import ContinuousRecognizer
 from modeling.recognizer import Recognizer
+from modeling.translation.network import Translator, heads_of_weights
 from modeling.weights import load_matching
 from utils.checkpoint import load_checkpoint
 from utils.errors import UserError
@@ -51,13 +54,27 @@ class ContinuousModel(TrainedModel[ContinuousRecognizer, ContinuousConfig]):
     """It reads the glosses of a sentence."""
 
 
+class TranslationModel(TrainedModel[Translator, TranslationConfig]):
+    """It says the text of a sentence."""
+
+    @property
+    def texts(self) -> TextVocabulary:
+        """The sub-words that it was trained with."""
+        return TextVocabulary.of_tensors(self.recognizer.sentencepiece, self.recognizer.tokens)
+
+
+AnyModel = IsolatedModel | ContinuousModel | TranslationModel
+
+
 @overload
 def load_model(path: Path, config: IsolatedConfig) -> IsolatedModel: ...
 @overload
 def load_model(path: Path, config: ContinuousConfig) -> ContinuousModel: ...
 @overload
-def load_model(path: Path, config: Config | None = None) -> IsolatedModel | ContinuousModel: ...
-def load_model(path: Path, config: Config | None = None) -> IsolatedModel | ContinuousModel:
+def load_model(path: Path, config: TranslationConfig) -> TranslationModel: ...
+@overload
+def load_model(path: Path, config: Config | None = None) -> AnyModel: ...
+def load_model(path: Path, config: Config | None = None) -> AnyModel:
     """The model saved at `path`, ready to predict, on the CPU.
 
     Args:
@@ -74,8 +91,8 @@ def load_model(path: Path, config: Config | None = None) -> IsolatedModel | Cont
         vocabulary, trained = content["vocabulary"], experiment_from_dict(content["config"], str(path))
         if config is not None and config.task != trained.task:
             raise UserError(
-                f"{path}: a model of {trained.task} recognition, but the configuration is of {config.task} "
-                "recognition; name the configuration that the model was trained with"
+                f"{path}: a model of {trained.kind}, but the configuration is of {config.kind}; name the "
+                "configuration that the model was trained with"
             )
         config = trained
     elif config is None:
@@ -88,10 +105,25 @@ def load_model(path: Path, config: Config | None = None) -> IsolatedModel | Cont
     if isinstance(config, ContinuousConfig):
         network = build_continuous_recognizer(config, len(vocabulary))
         return ContinuousModel(_with_weights(network, content, path), vocabulary, config)
+    if isinstance(config, TranslationConfig):
+        return _translation_model(config, vocabulary, content, path)
     assert isinstance(config, IsolatedConfig)
     embeddings = content.get("model", {}).get("gloss_embeddings")
     recognizer = build_recognizer(config, len(vocabulary), embeddings, auxiliary=False)
     return IsolatedModel(_with_weights(recognizer, content, path), vocabulary, config)
+
+
+def _translation_model(
+    config: TranslationConfig, vocabulary: list[str], content: dict[str, Any], path: Path
+) -> TranslationModel:
+    """Its heads and its sub-words are in its checkpoint, whatever became of the recognition they are from."""
+    weights = content["model"]
+    try:
+        texts = TextVocabulary.of_tensors(weights["sentencepiece"], weights["tokens"])
+    except KeyError as error:
+        raise UserError(f"{path}: not a model of translation of this project: lacks {error}") from None
+    translator = build_translator(config, vocabulary, texts, heads_of_weights(weights))
+    return TranslationModel(_with_weights(translator, content, path), vocabulary, config)
 
 
 def _with_weights(network: N, content: dict[str, Any], path: Path) -> N:

@@ -89,9 +89,7 @@ class VideoRecognizer(ABC, Generic[N, C]):
         """
         model = load_model(Path(path))
         if model.config.task != cls.task:
-            raise UserError(
-                f"{path}: a model of {model.config.task} recognition; expected one of {cls.task} recognition"
-            )
+            raise UserError(f"{path}: a model of {model.config.kind}; expected one of {cls.task} recognition")
         return cls(cast(TrainedModel[N, C], model), device=device)
 
     @cached_property

@@ -22,10 +22,15 @@ def _continuous(config: "Config", processes: "Processes") -> "Task":
     return import_module("tasks.continuous").ContinuousRecognition(config, processes)
 
 
+def _translation(config: "Config", processes: "Processes") -> "Task":
+    return import_module("tasks.translation").Translation(config, processes)
+
+
 # Add your own before you call `training.train`: TASKS["fingerspelling"] = Fingerspelling
 TASKS: "dict[str, Callable[[Config, Processes], Task]]" = {
     "isolated": _isolated,
     "continuous": _continuous,
+    "translation": _translation,
 }
 
 

@@ -15,11 +15,15 @@ class EmbeddingMapper(nn.Linear):
     """The mean of gloss embeddings by the glosses' probabilities: [B, T, glosses] -> [B, T, size].
 
     Args:
-        embeddings: float [glosses, size], where its columns start; zero where a gloss has none.
+        embeddings: see `start_from`; zero where a gloss has none.
     """
 
     def __init__(self, embeddings: Tensor):
         glosses, size = embeddings.shape
         super().__init__(glosses, size, bias=False)
-        with torch.no_grad():
-            self.weight.copy_(embeddings.T)
+        self.start_from(embeddings)
+
+    @torch.no_grad()
+    def start_from(self, embeddings: Tensor) -> None:
+        """Begin with these, float [glosses, size]."""
+        self.weight.copy_(embeddings.T)

@@ -87,8 +87,15 @@ class Translator(nn.Module):
         elif config.source != "gloss":
             self.mapper = EmbeddingMapper(embeddings[:-ENDINGS])
         text.mbart.get_input_embeddings().requires_grad_(config.train_embeddings)
+        self.sentencepiece: Tensor
+        self.tokens: Tensor
         self.register_buffer("sentencepiece", sentencepiece)
         self.register_buffer("tokens", tokens)
+
+    @property
+    def glosses(self) -> Tensor:
+        """Embeddings of the glosses alone, float [glosses, width]."""
+        return self.gloss_embeddings.weight[:-ENDINGS]
 
     def source(
         self, features: dict[str, Tensor], steps: Tensor, glosses: Tensor, counts: Tensor

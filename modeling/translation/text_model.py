@@ -4,14 +4,17 @@ The model itself is the one of the package transformers, which is imported only 
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from modeling.translation.config import TextModelConfig
 from utils.errors import UserError
+from utils.files import read_json
 
 if TYPE_CHECKING:
     from transformers import MBartForConditionalGeneration
@@ -42,6 +45,12 @@ def source_of(steps: Tensor, counts: Tensor, ending: Tensor) -> Source:
     vectors = torch.where(is_step, nn.functional.pad(steps, (0, 0, 0, end)), ending[behind.clamp(0, end - 1)])
     mask = behind < end
     return Source(vectors * mask[..., None] * math.sqrt(width), mask.long())
+
+
+def stacked(sources: Sequence[Source]) -> Source:
+    """Sources of any lengths as one batch, padded with zeros."""
+    vectors, masks = ([row for x in part for row in x] for part in zip(*sources, strict=True))
+    return Source(pad_sequence(vectors, batch_first=True), pad_sequence(masks, batch_first=True))
 
 
 def decoder_inputs(labels: Tensor, language: int) -> Tensor:
@@ -108,6 +117,27 @@ class TextModel(nn.Module):
         return found.logits[:, -1]
 
 
+def positions_of(config: TextModelConfig) -> int:
+    """How many tokens of a text, or steps of a source, a model has positions for.
+
+    Raises:
+        UserError: there is no such local mBART.
+    """
+    if config.scratch is not None:
+        return config.scratch.positions
+    assert config.folder is not None
+    return int(read_json(_mbart_config(Path(config.folder)), dict)["max_position_embeddings"])
+
+
+def _mbart_config(folder: Path) -> Path:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder}: no text model (no config.json); python -m dataset.prune_mbart makes one of a local mBART"
+        )
+    return path
+
+
 def load_text_model(folder: Path, config: TextModelConfig, language: int) -> TextModel:
     """A local mBART, such as `dataset.prune_mbart` makes it; nothing is downloaded.
 
@@ -115,10 +145,7 @@ def load_text_model(folder: Path, config: TextModelConfig, language: int) -> Tex
         UserError: the package is missing, or there is no such model.
     """
     transformers = import_transformers()
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{folder}: no text model (no config.json); python -m dataset.prune_mbart makes one of a local mBART"
-        )
+    _mbart_config(folder)
     try:
         mbart = transformers.MBartForConditionalGeneration.from_pretrained(
             folder,
