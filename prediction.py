@@ -1,10 +1,11 @@
-"""Evaluate a trained model on a split, or recognise one video: its sign, the signs of a long one, or its sentence.
+"""Evaluate a trained model on a split, or recognise one video: a sign, many signs, a sentence, or also its text.
 
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --eval_setting 3x_pad [--split test] [--analyse]
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --video clip.mp4 [--overlay clip_signs.mp4]
     python prediction.py --config configs/nla_slr_wlasl_2000.yaml --video talk.mp4 --window --out talk.json
     python prediction.py --config configs/demo_sentences/two_stream.yaml [--eval_setting beam_5] [--split test]
     python prediction.py --config configs/demo_sentences/two_stream.yaml --video sentence.mp4 [--out sentence.json]
+    python prediction.py --config configs/demo_sentences/translation/joint.yaml [--ensemble RUN] [--video sentence.mp4]
 
 The configuration says which task it is. The model is the best checkpoint of its run folder, or `--checkpoint` (a run,
 an export, a checkpoint of ours or a published one). An evaluation prints a table and writes
@@ -15,8 +16,9 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from configs.schema import Config, ContinuousConfig, IsolatedConfig, load_experiment
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, TranslationConfig, load_experiment
 from report.analysis import (
     Analysis,
     LookAlikes,
@@ -28,6 +30,9 @@ from report.runs import evaluation_path
 from utils.command_line import entry_point_parser
 from utils.errors import UserError, run_entry_point
 from utils.files import write_json
+
+if TYPE_CHECKING:
+    from inference.evaluation import Evaluator
 
 OF_ANALYSIS = {"baseline", "min_share", "min_clips", "min_similarity", "look_alikes_from"}
 OF_EVALUATION = {"split", "analyse"} | OF_ANALYSIS
@@ -62,7 +67,16 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--eval_setting",
         help="of isolated recognition: origin, one central crop in time, or 3x_pad, three; of continuous recognition: "
-        "beam_N with the configured decoding.beam, or beam_1; default: the first",
+        "beam_N with the configured decoding.beam, or beam_1; of translation: beam_N with the configured "
+        "generation.beam or validation_beam; default: the first",
+    )
+    parser.add_argument(
+        "--ensemble",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="of translation: another model, which translates together with this one; may be repeated",
     )
     group = parser.add_argument_group("evaluation")
     group.add_argument("--split", choices=["train", "dev", "test"], default="test")
@@ -97,7 +111,7 @@ def options() -> argparse.ArgumentParser:
     group.add_argument(
         "--out",
         type=Path,
-        help="glosses with times: JSON file to write, and beside it WebVTT subtitles (.vtt)",
+        help="glosses with times, and the text: JSON file to write, and beside it WebVTT subtitles (.vtt)",
     )
     group.add_argument(
         "--min_probability",
@@ -110,16 +124,18 @@ def options() -> argparse.ArgumentParser:
 
 def check(config: Config, arguments: argparse.Namespace, given: set[str]) -> None:
     """Raise a `UserError` if the options that were given do not go together, or mean nothing for the task."""
-    continuous = isinstance(config, ContinuousConfig)
-    if continuous and (wrong := given & OF_ISOLATED):
+    sentences = isinstance(config, ContinuousConfig | TranslationConfig)
+    if sentences and (wrong := given & OF_ISOLATED):
         raise UserError(
-            f"--{min(wrong)}: is for isolated recognition; {arguments.config} is of continuous recognition"
+            f"--{min(wrong)}: is for isolated recognition; {arguments.config} is of {config.kind}"
         )
+    if arguments.ensemble and not isinstance(config, TranslationConfig):
+        raise UserError(f"--ensemble: is for translation; {arguments.config} is of {config.kind}")
     if arguments.video is not None and (wrong := given & OF_EVALUATION):
         raise UserError(f"--{min(wrong)}: is for the evaluation of a split, not for --video")
     if arguments.video is None and (wrong := given & OF_VIDEO):
         raise UserError(f"--{min(wrong)}: is for one video; name it with --video")
-    if not continuous and arguments.window is None and (wrong := given & OF_WINDOW):
+    if not sentences and arguments.window is None and (wrong := given & OF_WINDOW):
         raise UserError(f"--{min(wrong)}: is for the signs of a long video; ask for them with --window")
     if arguments.window is not None and (wrong := given & {"top_k", "eval_setting"}):
         raise UserError(f"--{min(wrong)}: is for a video of a single sign, not for --window")
@@ -143,10 +159,13 @@ def evaluation_setting(config: Config, name: str | None) -> str:
     settings, hint = ["origin", "3x_pad"], ""
     if isinstance(config, ContinuousConfig):
         settings, hint = [f"beam_{config.decoding.beam}", "beam_1"], "; decoding.beam=N sets the larger beam"
+    if isinstance(config, TranslationConfig):
+        generation = config.generation
+        settings = [f"beam_{generation.beam}", f"beam_{generation.validation_beam}"]
+        hint = "; generation.beam=N sets the first"
     if name is not None and name not in settings:
         raise UserError(
-            f"--eval_setting: {name!r} is none of {config.task} recognition, which has "
-            f"{' and '.join(settings)}{hint}"
+            f"--eval_setting: {name!r} is none of {config.kind}, which has {' and '.join(settings)}{hint}"
         )
     return name or settings[0]
 
@@ -181,33 +200,38 @@ def evaluated_run(config: Config, checkpoint: Path | None) -> Path:
 
 def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     """Predict a split, print the results, write them."""
-    from inference.trained_model import load_model
-    from modeling.engine import encoder_precision
+    from inference.trained_model import TranslationModel, load_model
     from report.tensorboard import Board
     from tasks import build_task
+    from tasks.translation import Translation
     from utils.distributed import start_processes, stop_processes
 
     split, setting = arguments.split, arguments.eval_setting
     run, source = evaluated_run(config, arguments.checkpoint), arguments.checkpoint or Path(config.run)
     processes = start_processes(config.runtime.device)
     model = load_model(source, config)
-    task = build_task(replace(config, model=model.recognizer.config), processes)
+    task = build_task(replace(config, model=model.config.model), processes)  # type: ignore[call-arg]
     if task.vocabulary != model.vocabulary:
         raise UserError(
             f"{source}: the checkpoint knows {len(model.vocabulary)} glosses which are not the "
             f"{len(task.vocabulary)} of the data; evaluate it on the data it was trained for"
         )
-    evaluator = task.evaluator(split, [setting])
+    evaluator: Evaluator[Any, Any]
+    if arguments.ensemble:
+        assert isinstance(task, Translation) and isinstance(model, TranslationModel)
+        _, *others = model.together_with(load_model(path, task.config) for path in arguments.ensemble)
+        evaluator, written = task.evaluator(split, [setting], others), f"{setting}_ensemble"
+    else:
+        evaluator, written = task.evaluator(split, [setting]), setting
     found = evaluator.run(model.recognizer.to(processes.device))
     assert found is not None
     if processes.is_main:
         results = found[setting]
         print(evaluator.network, file=sys.stderr)
-        precision = encoder_precision(config.runtime, processes.device)
-        print(f"{split}, {setting}, {len(evaluator.dataset)} clips, {precision} encoders\n{results.table()}")
-        path = evaluation_path(run, split, setting)
+        print(f"{split}, {setting}, {len(evaluator.dataset)} clips, {task.precision()}\n{results.table()}")
+        path = evaluation_path(run, split, written)
         results.write(path)
-        Board(run).evaluation(f"{split}_{setting}", results.scalars(), results.pictures(), 0)
+        Board(run).evaluation(f"{split}_{written}", results.scalars(), results.pictures(), 0)
         print(f"written to {path}")
         if arguments.analyse:
             analyse(config, arguments)

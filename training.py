@@ -155,13 +155,11 @@ def validates(config: Config, epochs: int) -> bool:
 
 def introduction(config: Config, task: "Task", network: "nn.Module", processes: "Processes") -> str:
     """The first line of the log: what is trained on what."""
-    from modeling.engine import encoder_precision
-
     weights = sum(p.numel() for p in network.parameters()) / 1e6
     return (
         f"{config.run}: {task.summary()}, {weights:.1f} M weights, "
         f"{processes.count} process(es) on {processes.device.type}, "
-        f"{encoder_precision(config.runtime, processes.device)} encoders"
+        f"{task.precision()}"
     )
 
 

@@ -47,6 +47,7 @@ class TextVocabulary:
             _sentencepiece().SentencePieceTrainer.train(
                 sentence_iterator=iter(texts),
                 model_writer=written,
+                model_type="bpe",
                 vocab_size=pieces,
                 hard_vocab_limit=False,
                 character_coverage=1.0,

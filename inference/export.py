@@ -47,9 +47,13 @@ def export(config: Config, source: Path, out: Path) -> None:
     """Write the model at `source` to the folder `out`; `config` says where clips to compare it on are."""
     from safetensors.torch import save_file
 
-    from inference.trained_model import EXPORTED, EXPORTED_WEIGHTS, load_model
+    from inference.trained_model import EXPORTED, EXPORTED_WEIGHTS, TranslationModel, load_model
 
     model = load_model(source, config)
+    if isinstance(model, TranslationModel):
+        raise UserError(
+            f"{source}: a model of translation, which has no export; export the recognition it reads with"
+        )
     onnx = onnx_of(model, config)
     out.mkdir(parents=True, exist_ok=True)
     print(f"{source}: exporting, which takes a minute or more", flush=True)

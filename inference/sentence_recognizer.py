@@ -89,6 +89,17 @@ class SentenceRecognizer(VideoRecognizer[ContinuousRecognizer, ContinuousConfig]
         (found,) = beam_search(logits, steps, beam or self.config.decoding.beam)
         return segments(logits[0], found, self.vocabulary, int(self._frames(video)[0]))
 
+    def features(self, video: Video) -> dict[str, Tensor]:
+        """What the heads on block 4 read of a sentence: {stream: float [T / 4, C]} on the device.
+
+        Raises:
+            UserError: the video is damaged.
+        """
+        frames, keypoints = self._sample(video)
+        return self._predictor.features(
+            *(None if x is None else x.to(self.device) for x in (frames, keypoints))
+        )
+
     def picture(self, video: Video) -> np.ndarray:
         """Some frames and heatmaps of a video as the network reads them, side by side: uint8 RGB [height, width, 3].
 

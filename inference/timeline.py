@@ -157,14 +157,23 @@ def without_rest(probabilities: np.ndarray, share: np.ndarray) -> np.ndarray:
     return corrected / corrected.sum(axis=1, keepdims=True)
 
 
-def webvtt(glosses: Sequence[TimedGloss]) -> str:
+class Cue(NamedTuple):
+    """A text that is shown from `start` to `end`, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+def cues(glosses: Sequence[TimedGloss]) -> list[Cue]:
+    """Glosses, each with its probability, as they are shown."""
+    return [Cue(f"{x.gloss} ({100 * x.probability:.0f} %)", x.start, x.end) for x in glosses]
+
+
+def webvtt(cues: Sequence[Cue]) -> str:
     """Subtitles."""
-    cues = [
-        f"{_time(gloss.start)} --> {_time(gloss.end)}\n"
-        f"{escape(gloss.gloss, quote=False)} ({100 * gloss.probability:.0f} %)\n"
-        for gloss in glosses
-    ]
-    return "\n".join(["WEBVTT\n", *cues])
+    shown = [f"{_time(x.start)} --> {_time(x.end)}\n{escape(x.text, quote=False)}\n" for x in cues]
+    return "\n".join(["WEBVTT\n", *shown])
 
 
 def _time(seconds: float) -> str:

@@ -4,9 +4,10 @@ An export is a folder with `recognizer.json`, readable, which says everything bu
 `model.safetensors`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError
@@ -62,6 +63,22 @@ class TranslationModel(TrainedModel[Translator, TranslationConfig]):
         """The sub-words that it was trained with."""
         return TextVocabulary.of_tensors(self.recognizer.sentencepiece, self.recognizer.tokens)
 
+    def together_with(self, others: Iterable[Self]) -> "list[Self]":
+        """This model and others, which can translate together.
+
+        Raises:
+            UserError: one has other glosses or other sub-words.
+        """
+        models = [self, *others]
+        for other in models:
+            tokens = zip(self.texts.tensors(), other.texts.tensors(), strict=True)
+            if other.vocabulary != self.vocabulary or not all(torch.equal(x, y) for x, y in tokens):
+                raise UserError(
+                    f"{other.config.run}: has other glosses or sub-words than {self.config.run}; models that translate "
+                    "together must have learned from the same data"
+                )
+        return models
+
 
 AnyModel = IsolatedModel | ContinuousModel | TranslationModel
 
@@ -111,6 +128,29 @@ def load_model(path: Path, config: Config | None = None) -> AnyModel:
     embeddings = content.get("model", {}).get("gloss_embeddings")
     recognizer = build_recognizer(config, len(vocabulary), embeddings, auxiliary=False)
     return IsolatedModel(_with_weights(recognizer, content, path), vocabulary, config)
+
+
+def recognition_of(config: TranslationConfig, vocabulary: Sequence[str]) -> ContinuousModel:
+    """The continuous recognition that a translation reads with; it has the translation's `vocabulary`.
+
+    Raises:
+        UserError: there is no such model, it reads other glosses, or glosses are translated.
+    """
+    if config.recognition is None:
+        raise UserError(
+            f"{config.run}: translates glosses; videos need a model that reads rgb, keypoint or joint (model.source)"
+        )
+    model = load_model(Path(config.recognition))
+    if not isinstance(model, ContinuousModel):
+        raise UserError(
+            f"recognition: {config.recognition}: a model of {model.config.kind}; name one of continuous recognition"
+        )
+    if model.vocabulary != vocabulary:
+        raise UserError(
+            f"recognition: {config.recognition}: knows {len(model.vocabulary)} glosses which are not the "
+            f"{len(vocabulary)} of the data; name data.vocabulary as its configuration does"
+        )
+    return model
 
 
 def _translation_model(

@@ -27,8 +27,9 @@ SCORE = "BLEU-4"  # by which epochs are compared
 
 
 class Member(NamedTuple):
-    """One of the networks that translate together, and the sentences as it reads them."""
+    """One of the networks that translate together: its run, itself, and the sentences as it reads them."""
 
+    run: str
     network: Translator
     data: TranslationDataset
 
@@ -38,6 +39,7 @@ class TextResults:
     """What was said of every sentence of a split under one setting, in annotation order.
 
     names: of the sentences. glosses, references: what was signed and what should have been said. vocabulary: glosses.
+    ensemble: other runs that translated together with this one.
     """
 
     names: list[str]
@@ -47,6 +49,7 @@ class TextResults:
     vocabulary: Sequence[str]
     unit: Unit
     beam: int
+    ensemble: Sequence[str] = ()
 
     @cached_property
     def scores(self) -> TextScores:
@@ -78,18 +81,21 @@ class TextResults:
                 f"{name:8}{value:8.2f}   " + ("{:.2f} to {:.2f}".format(*interval) if interval else "-")
             )
         lines.append(f"{len(self.names)} sentences, compared by {self.unit}, beam {self.beam}")
+        if self.ensemble:
+            lines.append(f"together with {', '.join(self.ensemble)}")
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:
         """JSON that everything else is made from: the report and its tables.
 
-        `scores` (value in per cent and its 95 % bootstrap interval), `unit`, `beam`, the `vocabulary` of glosses, and
-        `sentences` with glosses, reference and hypothesis.
+        `scores` (value in per cent and its 95 % bootstrap interval), `unit`, `beam`, `ensemble`, the `vocabulary` of
+        glosses, and `sentences` with glosses, reference and hypothesis.
         """
         rows = zip(self.names, self.glosses, self.references, self.hypotheses, strict=True)
         content = {
             "unit": self.unit,
             "beam": self.beam,
+            "ensemble": list(self.ensemble),
             "scores": {
                 name: {"value": value, "interval": self.scores.intervals.get(name)}
                 for name, value in self.scores.values.items()
@@ -108,7 +114,6 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
     Args:
         config: of the experiment; its generation is used.
         data: the sentences, as the network to evaluate reads them.
-        texts: sub-words of the texts.
         vocabulary: of the glosses.
         beams: {evaluation setting: texts that are kept}.
         others: that translate together with the network.
@@ -120,20 +125,20 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
         self,
         config: TranslationConfig,
         data: TranslationDataset,
-        texts: TextVocabulary,
         vocabulary: list[str],
         beams: dict[str, int],
         processes: Processes,
         others: Sequence[Member] = (),
     ):
-        self.config, self.texts, self.vocabulary, self.beams = config, texts, vocabulary, beams
-        self.others = others
+        self.config, self.vocabulary, self.beams, self.others = config, vocabulary, beams, others
         super().__init__(data, config.evaluation.batch_size, 0, config.data.max_damaged_share, processes)
 
     def take(self, network: nn.Module) -> str:
-        self.members = [Member(cast(Translator, network), self.dataset), *self.others]
+        self.members = [Member(self.config.run, cast(Translator, network), self.dataset), *self.others]
         for member in self.members:
             member.network.to(self.processes.device).eval()
+        first = self.members[0].network
+        self.texts = TextVocabulary.of_tensors(first.sentencepiece.cpu(), first.tokens.cpu())
         return f"{len(self.members)} networks together" if self.others else "plain network"
 
     def outcomes(self, batch: TranslationBatch) -> list[dict[str, str]]:
@@ -164,6 +169,7 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
                 self.vocabulary,
                 self.config.texts.unit,
                 beam,
+                [member.run for member in self.others],
             )
             for setting, beam in self.beams.items()
         }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dataset.glosses.embeddings import GlossSimilarity
     from inference.recognizers import Recognizer
     from inference.sentence_recognizer import SentenceRecognizer
+    from inference.sentence_translator import SentenceTranslator
     from inference.sign_recognizer import SignRecognizer
     from inference.video_recognizer import Video
     from report.overlay import Caption
@@ -63,7 +64,7 @@ class WebDemo(ABC):
     lead: ClassVar[str]
     glosses: list[str]
 
-    def __init__(self, recognizer: "Recognizer", limits: Limits, folder: Path):
+    def __init__(self, recognizer: "SignRecognizer | SentenceRecognizer", limits: Limits, folder: Path):
         self.recognizer, self.limits, self.folder = recognizer, limits, folder
         self.name = Path(recognizer.config.run).name
         if recognizer.reads_keypoints:
@@ -192,10 +193,28 @@ class SentenceDemo(WebDemo):
         return self.recognizer.picture(video)
 
 
+class TranslationDemo(SentenceDemo):
+    """Says the text of a sentence, and reads its glosses."""
+
+    lead = "Translates the sentence in a video, and reads its signs."
+
+    def __init__(self, translator: "SentenceTranslator", limits: Limits, folder: Path):
+        super().__init__(translator.recognizer, limits, folder)
+        self.translator, self.name = translator, Path(translator.config.run).name
+
+    def recognise(self, video: "Video") -> "tuple[str, list[Caption]]":
+        glosses, captions = super().recognise(video)
+        text = self.translator.text(video) or "Nothing was understood"
+        return f'<p class="text">{escape(text)}</p>{glosses}', captions
+
+
 def web_demo(recognizer: "Recognizer", limits: Limits, folder: Path) -> WebDemo:
     """The one for the task of a recognizer."""
     from inference.sentence_recognizer import SentenceRecognizer
+    from inference.sentence_translator import SentenceTranslator
 
+    if isinstance(recognizer, SentenceTranslator):
+        return TranslationDemo(recognizer, limits, folder)
     if isinstance(recognizer, SentenceRecognizer):
         return SentenceDemo(recognizer, limits, folder)
     return SignDemo(recognizer, limits, folder)

@@ -16,6 +16,8 @@ def load_recognizer(
       glosses with probabilities, best first; see `inference.sign_recognizer`.
     - Continuous recognition reads a sentence: `load_recognizer("runs/y").predict("sentence.mp4")` gives its glosses in
       order, with start, end and probability; see `inference.sentence_recognizer`.
+    - Translation says a sentence: `load_recognizer("runs/z").predict("sentence.mp4")` gives its text and its glosses;
+      see `inference.sentence_translator`.
 
     Args:
         path: a run folder, a checkpoint of ours, or a folder that `python -m inference.export` wrote.

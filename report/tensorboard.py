@@ -9,7 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from utils.config import flat
 
-HYPER_PARAMETERS = ("seed", "model", "loss", "augment", "training")  # sections of the configuration
+# Sections of a configuration; not every task has them all.
+HYPER_PARAMETERS = ("seed", "model", "loss", "augment", "training")
 
 
 class Board:
@@ -43,7 +44,7 @@ class Board:
 
     def hyper_parameters(self, config: Mapping[str, Any], metrics: Mapping[str, float | None]) -> None:
         """The settings that decide what a model learns, with the final metrics of the run, of those it has."""
-        chosen = flat({name: config[name] for name in HYPER_PARAMETERS}).items()
+        chosen = flat({name: config[name] for name in HYPER_PARAMETERS if name in config}).items()
         shown = {
             key: value if isinstance(value, bool | int | float | str) else str(value)
             for key, value in chosen

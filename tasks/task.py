@@ -11,7 +11,7 @@ from torch import nn
 from configs.schema import Config
 from dataset.batch import SampleSet
 from inference.evaluation import Evaluator
-from modeling.engine import TrainingStep
+from modeling.engine import TrainingStep, encoder_precision
 from modeling.weights import LoadReport
 from utils.distributed import Processes
 
@@ -80,6 +80,10 @@ class Task(ABC):
     @abstractmethod
     def summary(self) -> str:
         """What is trained on what, for the first line of the log."""
+
+    def precision(self) -> str:
+        """In which numbers the network computes, for people."""
+        return f"{encoder_precision(self.config.runtime, self.processes.device)} encoders"
 
     def announcements(self) -> Sequence[str]:
         """What is to be said before training begins."""

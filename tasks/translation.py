@@ -1,6 +1,7 @@
 """Translation (Two-Stream network): the text of a sentence, from its glosses or from what a recognition saw of it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,7 @@ from dataset.features import FeatureStore
 from dataset.sentences import GlossClasses, read_sentences
 from dataset.translations import TranslationBatch, TranslationDataset
 from inference.features import features_folder, fingerprint
-from inference.trained_model import ContinuousModel, load_model
+from inference.trained_model import ContinuousModel, TranslationModel, recognition_of
 from inference.translation_scores import Member, TranslationEvaluator
 from modeling.translation.network import Translator, heads_to_translate
 from modeling.translation.objective import TranslationStep
@@ -23,7 +24,6 @@ from modeling.translation.text_model import positions_of
 from modeling.weights import LoadReport
 from tasks.task import Task
 from utils.distributed import Processes
-from utils.errors import UserError
 
 
 class Translation(Task):
@@ -42,25 +42,8 @@ class Translation(Task):
 
     @cached_property
     def recognition(self) -> ContinuousModel | None:
-        """What is translated from; None: glosses are.
-
-        Raises:
-            UserError: there is no such model, or it reads other glosses.
-        """
-        if self.config.recognition is None:
-            return None
-        path = Path(self.config.recognition)
-        model = load_model(path)
-        if not isinstance(model, ContinuousModel):
-            raise UserError(
-                f"recognition: {path}: a model of {model.config.kind}; name one of continuous recognition"
-            )
-        if model.vocabulary != self.vocabulary:
-            raise UserError(
-                f"recognition: {path}: knows {len(model.vocabulary)} glosses which are not the "
-                f"{len(self.vocabulary)} of the data; name data.vocabulary as its configuration does"
-            )
-        return model
+        """What is translated from; None: glosses are. Errors: see `recognition_of`."""
+        return None if self.config.recognition is None else recognition_of(self.config, self.vocabulary)
 
     def training_data(self) -> TranslationDataset:
         return self.data("train")
@@ -107,19 +90,31 @@ class Translation(Task):
             yield part.of_steps(self.processes.largest(int(part.steps.max())))
 
     def evaluator(
-        self, split: str, settings: Sequence[str], others: Sequence[Member] = ()
+        self, split: str, settings: Sequence[str], others: Sequence[TranslationModel] = ()
     ) -> TranslationEvaluator:
-        """`others`: networks that translate together with the one to evaluate."""
+        """`others`: models that translate together with the network to evaluate."""
+        members = [
+            Member(
+                other.config.run,
+                other.recognizer,
+                Translation(replace(other.config, data=self.config.data), self.processes).data(
+                    cast(Split, split)
+                ),
+            )
+            for other in others
+        ]
         beams = {setting: int(setting.removeprefix("beam_")) for setting in settings}
         return TranslationEvaluator(
             self.config,
             self.data(cast(Split, split)),
-            self.texts,
             self.vocabulary,
             beams,
             self.processes,
-            others,
+            members,
         )
+
+    def precision(self) -> str:
+        return "fp32"
 
     def summary(self) -> str:
         sentences, read = self.annotations.split("train"), self.config.model.source

@@ -6,6 +6,7 @@ import pytest
 from inference.timeline import (
     Segment,
     TimedGloss,
+    cues,
     find_segments,
     moving_frames,
     timed,
@@ -103,7 +104,7 @@ def test_subtitles() -> None:
     segments = [Segment(0, 30, "rock & roll", 0.87), Segment(90_000, 90_010, "b<c", 0.5)]
     glosses = timed(segments, 25)
     assert glosses == [TimedGloss("rock & roll", 0.0, 1.2, 0.87), TimedGloss("b<c", 3600.0, 3600.4, 0.5)]
-    assert webvtt(glosses) == (
+    assert webvtt(cues(glosses)) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.200\nrock &amp; roll (87 %)\n\n"
         "01:00:00.000 --> 01:00:00.400\nb&lt;c (50 %)\n"
     )
