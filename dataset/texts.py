@@ -5,15 +5,26 @@ Every text model has the tokens of mBART first: `<s>`, `<pad>`, `</s>`, `<unk>`.
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dataset.pruned_mbart import (
+    END,
+    SENTENCEPIECE,
+    UNKNOWN,
+    pruned_file,
+    read_map_ids,
+    refuse_unknown_language,
+    whole_token,
+    whole_tokens,
+)
 from utils.errors import UserError
+from utils.packages import translation_package
 
-END, UNKNOWN = 2, 3
 LANGUAGE = 4  # of a vocabulary that is made of texts; its sub-words come behind
 
 
@@ -32,7 +43,7 @@ class TextVocabulary:
     def __init__(self, model: bytes, tokens: np.ndarray, language: int):
         self.model, self.tokens, self.language = model, tokens, language
         self.size = max(language, int(tokens.max())) + 1
-        self._pieces = _sentencepiece().SentencePieceProcessor(model_proto=model)
+        self._pieces = _processor(model)
         self._piece_of = {int(token): piece for piece, token in enumerate(tokens) if token > UNKNOWN}
 
     @classmethod
@@ -44,7 +55,7 @@ class TextVocabulary:
         """
         written = io.BytesIO()
         try:
-            _sentencepiece().SentencePieceTrainer.train(
+            translation_package("sentencepiece").SentencePieceTrainer.train(
                 sentence_iterator=iter(texts),
                 model_writer=written,
                 model_type="bpe",
@@ -60,10 +71,23 @@ class TextVocabulary:
         except RuntimeError as error:
             raise UserError(f"texts.pieces: {pieces} cannot be made of these texts: {error}") from None
         model = written.getvalue()
-        count = _sentencepiece().SentencePieceProcessor(model_proto=model).get_piece_size()
-        tokens = np.arange(count) + LANGUAGE
+        tokens = np.arange(_piece_count(model)) + LANGUAGE
         tokens[0] = UNKNOWN
         return cls(model, tokens, LANGUAGE)
+
+    @classmethod
+    def of_folder(cls, folder: Path, language: str) -> "TextVocabulary":
+        """The sub-words of a pruned mBART, which `dataset.prune_mbart` makes; the texts are in `language`.
+
+        Raises:
+            UserError: the package is missing, there is no such model, or it does not have the language.
+        """
+        refuse_unknown_language(language)
+        new = read_map_ids(folder)
+        model = pruned_file(folder, SENTENCEPIECE).read_bytes()
+        count = _piece_count(model)
+        tokens = np.array([new.get(whole_token(piece), -1) for piece in range(count)])
+        return cls(model, tokens, new[whole_tokens(count)[language]])
 
     @classmethod
     def of_tensors(cls, model: Tensor, tokens: Tensor) -> "TextVocabulary":
@@ -89,11 +113,9 @@ class TextVocabulary:
         return text
 
 
-def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise UserError(
-            "sentencepiece is not installed: pip install -c requirements.txt -r requirements-translation.txt"
-        ) from None
-    return sentencepiece
+def _processor(model: bytes) -> Any:
+    return translation_package("sentencepiece").SentencePieceProcessor(model_proto=model)
+
+
+def _piece_count(model: bytes) -> int:
+    return int(_processor(model).get_piece_size())

@@ -11,7 +11,10 @@ from utils.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a file beside `path` to write to, which then takes its place; `path` is the old or the whole new one."""
+    """Yields a path beside `path` to write to, which then takes its place; `path` is the old or the whole new one.
+
+    It can be a folder if there is no old one.
+    """
     partial = path.with_name(path.name + ".partial")
     yield partial
     partial.replace(path)

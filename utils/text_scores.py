@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from utils.errors import UserError
 from utils.metrics import CONFIDENCE, DRAWS
+from utils.packages import translation_package
 
 Unit = Literal["words", "characters"]
 ORDERS = (1, 2, 3, 4)  # of BLEU
@@ -38,7 +38,7 @@ def score_texts(
     Raises:
         UserError: the package is missing.
     """
-    sacrebleu = _sacrebleu()
+    sacrebleu = translation_package("sacrebleu")
     read, said = ([in_units(text, unit) for text in texts] for texts in (references, hypotheses))
     bleu = sacrebleu.BLEU(tokenize="none", smooth_method="floor", smooth_value=0, effective_order=True)
     each = [bleu.sentence_score(h, [r]) for h, r in zip(said, read, strict=True)]
@@ -97,13 +97,3 @@ def _longest_common(a: Sequence[str], b: Sequence[str]) -> int:
             row[place] = diagonal + 1 if word == other else max(above, row[place - 1])
             diagonal = above
     return row[-1]
-
-
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu
-    except ImportError:
-        raise UserError(
-            "sacrebleu is not installed: pip install -c requirements.txt -r requirements-translation.txt"
-        ) from None
-    return sacrebleu

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from modeling.translation.config import GenerationConfig
-from modeling.translation.text_model import END, PAD, Source, TextModel, import_transformers
+from modeling.translation.text_model import END, PAD, Source, TextModel
+from utils.packages import translation_package
 
 IMPOSSIBLE = -1e9
 
@@ -89,7 +90,7 @@ class _Member:
     """One of the models, with what it has computed of the texts so far."""
 
     def __init__(self, model: TextModel, source: Source, beam: int):
-        transformers = import_transformers()
+        transformers = translation_package("transformers")
         self.model, self.beam = model, beam
         self.mask = source.mask.repeat_interleave(beam, dim=0)
         self.encoded = model.encode(source)

@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from modeling.translation.config import TextModelConfig
 from utils.errors import UserError
-from utils.files import read_json
+from utils.mbart import load_mbart, read_mbart_config
+from utils.packages import translation_package
 
 if TYPE_CHECKING:
     from transformers import MBartForConditionalGeneration
@@ -126,16 +127,7 @@ def positions_of(config: TextModelConfig) -> int:
     if config.scratch is not None:
         return config.scratch.positions
     assert config.folder is not None
-    return int(read_json(_mbart_config(Path(config.folder)), dict)["max_position_embeddings"])
-
-
-def _mbart_config(folder: Path) -> Path:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UserError(
-            f"{folder}: no text model (no config.json); python -m dataset.prune_mbart makes one of a local mBART"
-        )
-    return path
+    return int(read_mbart_config(Path(config.folder))["max_position_embeddings"])
 
 
 def load_text_model(folder: Path, config: TextModelConfig, language: int) -> TextModel:
@@ -144,25 +136,13 @@ def load_text_model(folder: Path, config: TextModelConfig, language: int) -> Tex
     Raises:
         UserError: the package is missing, or there is no such model.
     """
-    transformers = import_transformers()
-    _mbart_config(folder)
-    try:
-        mbart = transformers.MBartForConditionalGeneration.from_pretrained(
-            folder,
-            local_files_only=True,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder}: not a text model that can be read: {str(error).splitlines()[0]}"
-        ) from None
+    mbart = load_mbart(folder, dropout=config.dropout, attention_dropout=config.attention_dropout)
     return TextModel(mbart, language)
 
 
 def new_text_model(config: TextModelConfig, tokens: int, language: int) -> TextModel:
     """One of the same kind at its random start; `tokens`: how many there are."""
-    transformers = import_transformers()
+    transformers = translation_package("transformers")
     assert config.scratch is not None
     layers, width = config.scratch.layers, config.scratch.width
     mbart = transformers.MBartForConditionalGeneration(
@@ -184,18 +164,3 @@ def new_text_model(config: TextModelConfig, tokens: int, language: int) -> TextM
         )
     )
     return TextModel(mbart, language)
-
-
-def import_transformers() -> Any:
-    """The package, which takes seconds.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            "transformers is not installed: pip install -c requirements.txt -r requirements-translation.txt"
-        ) from None
-    return transformers

@@ -13,10 +13,10 @@ from modeling.translation.text_model import (
     PAD,
     TextModel,
     decoder_inputs,
-    import_transformers,
     source_of,
 )
 from tests.parity.golden import Comparison, GoldenFile, GoldenSet, find
+from utils.packages import translation_package
 from utils.text_scores import Unit, score_texts
 
 END_GLOSS, LANGUAGE_GLOSS = 3, 4  # in the recorded gloss embeddings
@@ -34,7 +34,7 @@ def translation(golden: GoldenSet, file: GoldenFile, out: Comparison) -> None:
 
 def text_model(golden: GoldenSet) -> TextModel:
     """The tiny mBART with the recipe's weights."""
-    transformers = import_transformers()
+    transformers = translation_package("transformers")
     content = json.loads(find(golden.directory, "keys_mbart_tiny.json").read_text())
     mbart = transformers.MBartForConditionalGeneration(transformers.MBartConfig(**content["config"]))
     report = mbart.load_state_dict(golden.weights("keys_mbart_tiny.json"), strict=False)
