@@ -13,7 +13,8 @@ from utils.config_files import parse_yaml
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.yaml"))
 SCHEMAS = schemas()
 EXPERIMENT, DATA = FOLDER / "schema.json", FOLDER / "data" / "schema.json"
-KINDS = {EXPERIMENT: DATA, FOLDER / "continuous.json": FOLDER / "data" / "sentences.json"}
+SENTENCES = FOLDER / "data" / "sentences.json"
+KINDS = {EXPERIMENT: DATA, FOLDER / "continuous.json": SENTENCES, FOLDER / "translation.json": SENTENCES}
 
 
 def mistakes(schema: Path, values: Any) -> list[str]:
