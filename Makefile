@@ -1,5 +1,5 @@
 # make demo   the whole method on rendered signers, from nothing to a report (CPU, about ten minutes)
-# make demo-sentences   the same for whole sentences (CPU, about twelve minutes)
+# make demo-sentences   the same for whole sentences, and what they mean (CPU, about a quarter of an hour)
 # make test   style, types, imports and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
@@ -15,7 +15,7 @@ BIN := .venv/bin
 demo: .venv/core
 	$(BIN)/python demo.py
 
-demo-sentences: .venv/core
+demo-sentences: .venv/translation
 	$(BIN)/python demo_sentences.py
 
 test: .venv/dev
@@ -39,6 +39,10 @@ gpu: .venv/dev
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/translation: .venv/core requirements-translation.txt
+	$(BIN)/pip install --quiet -c requirements.txt -r requirements-translation.txt
 	touch $@
 
 .venv/dev: .venv/core requirements-dev.txt requirements-mediapipe.txt requirements-webdemo.txt requirements-export.txt requirements-translation.txt

@@ -1,4 +1,4 @@
-"""Whole sentences from one command: render signers, train every stage, evaluate, read a video, report.
+"""Whole sentences from one command: render signers, train every stage, evaluate, translate a video, report.
 
     python demo_sentences.py [--out runs/demo_sentences] [--seed 321]
 
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.schema import ContinuousConfig
+import demo_translation
+from configs.schema import ContinuousConfig, TranslationConfig
 from demo_parts import (
     CONFIGS,
     Stopwatch,
@@ -26,6 +27,7 @@ from demo_parts import (
 from report.runs import evaluation_path
 from utils.errors import run_entry_point
 from utils.files import read_json, write_json
+from utils.packages import translation_package
 
 if TYPE_CHECKING:
     from dataset.synthetic.sentence_set import SentenceSetConfig
@@ -55,6 +57,7 @@ def run(
     sign_set: "SignSetConfig | None" = None,
     sentence_set: "SentenceSetConfig | None" = None,
     overrides: Sequence[str] = (),
+    translation_overrides: Sequence[str] = (),
 ) -> bool:
     """The whole demo; False if it was interrupted.
 
@@ -62,10 +65,11 @@ def run(
         out: folder for everything the demo writes; what is already there is not made again.
         seed: of what is rendered and of every training.
         sign_set, sentence_set: what to render; default: the full sets.
-        overrides: `key.path=value` for every stage, on top of configs/demo_sentences.
+        overrides: `key.path=value` for every stage of the recognition, on top of configs/demo_sentences.
+        translation_overrides: the same of the translation.
 
     Raises:
-        UserError: `out` holds a demo with another seed or configuration.
+        UserError: `out` holds a demo with another seed or configuration, or a package is missing.
     """
     from dataset.sentences import BLANK
     from dataset.sign_strings import string_signs
@@ -84,6 +88,9 @@ def run(
         )
         for name in STAGES
     }
+    translations = demo_translation.stage_configs(CONFIGURED_OUT, out, seed, translation_overrides)
+    for package in ("transformers", "sentencepiece", "sacrebleu"):
+        translation_package(package)  # before minutes of training
     data = out / "data"
     refuse_other_seed(data / "signs" / signs.MANIFEST, seed)
     watch = Stopwatch(out / "seconds.json")
@@ -101,10 +108,12 @@ def run(
         print(f"\n[{number}/{len(STAGES)}] {STAGES[name]}", flush=True)
         if not train_and_evaluate(config, [setting(config)]):
             return False
-    recognised = read_file(configs[FINAL], out)
-    summary = summarise(configs, watch, seed, recognised)
+    if not demo_translation.translate(configs[FINAL], translations, watch):
+        return False
+    translated = translate_file(configs[FINAL], translations[demo_translation.FINAL], out)
+    summary = summarise(configs, translations, watch, seed, translated)
     write_json(out / "summary.json", summary)
-    write_page(configs, summary, out / "report.html")
+    write_page(configs, translations, summary, out / "report.html")
     print(f"\n{table(summary)}")
     return True
 
@@ -119,32 +128,37 @@ def evaluation(config: ContinuousConfig) -> Path:
     return evaluation_path(config.run, "test", setting(config))
 
 
-def read_file(config: ContinuousConfig, out: Path) -> dict[str, Any]:
-    """Take the first test sentence out of the zip and read it, as `prediction.py --video` does."""
+def translate_file(recognition: ContinuousConfig, config: TranslationConfig, out: Path) -> dict[str, Any]:
+    """Take the first test sentence out of the zip and translate it, as `prediction.py --video` does."""
     from dataset.sentences import read_sentences
-    from modeling import load_recognizer
+    from inference.sentence_translator import SentenceTranslator
+    from inference.trained_model import load_model
 
-    assert config.data.videos is not None
-    sentence = read_sentences(config.data).split("test")[0]
+    assert recognition.data.videos is not None
+    sentence = read_sentences(recognition.data).split("test")[0]
     video = out / Path(sentence.video).name
-    with zipfile.ZipFile(config.data.videos) as archive:
+    with zipfile.ZipFile(recognition.data.videos) as archive:
         video.write_bytes(archive.read(sentence.video))
     command = f"python prediction.py --config {Path(config.run) / 'config.yaml'} --video {video}"
     print(f"\n{command}")
     started = time.perf_counter()
-    read = load_recognizer(config.run).predict(video)
+    found = SentenceTranslator(load_model(Path(config.run), config)).predict(video)
+    print(found.text)
     return {
         "video": video.name,
-        "glosses": sentence.gloss,
-        "text": sentence.text,
-        "read": [gloss._asdict() for gloss in read],
+        "signed": {"text": sentence.text, "glosses": sentence.gloss},
+        "found": {"text": found.text, "glosses": [gloss._asdict() for gloss in found.glosses]},
         "seconds": time.perf_counter() - started,
         "command": command,
     }
 
 
 def summarise(
-    configs: dict[str, ContinuousConfig], watch: Stopwatch, seed: int, recognised: dict[str, Any]
+    configs: dict[str, ContinuousConfig],
+    translations: demo_translation.Configs,
+    watch: Stopwatch,
+    seed: int,
+    translated: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything measured, as plain values; word error rates are in per cent."""
     from dataset.annotations import SPLITS
@@ -153,6 +167,7 @@ def summarise(
     annotations = read_sentences(configs[FINAL].data)
     by_split = {split: annotations.split(split) for split in SPLITS}
     stages = {name: summarise_stage(config) for name, config in configs.items()}
+    translation = demo_translation.summarise(translations, watch)
     return {
         "seed": seed,
         "glosses": len(annotations.vocabulary) - 1,  # without the blank
@@ -162,11 +177,13 @@ def summarise(
         "stages": stages,
         "final": {"stage": FINAL, **stages[FINAL]},
         "boundaries": summarise_boundaries(configs[FINAL]),
-        "recognised": recognised,
+        "translation": translation,
+        "translated": translated,
         "rendering_seconds": watch.seconds["rendering"],
         "total_seconds": watch.seconds["rendering"]
-        + recognised["seconds"]
-        + sum(stage["training_seconds"] + stage["evaluation_seconds"] for stage in stages.values()),
+        + sum(stage["training_seconds"] + stage["evaluation_seconds"] for stage in stages.values())
+        + demo_translation.seconds(translation)
+        + translated["seconds"],
         **machine(),
     }
 
@@ -203,7 +220,12 @@ def summarise_boundaries(config: ContinuousConfig) -> dict[str, Any]:
     return {} if found is None else found._asdict()
 
 
-def write_page(configs: dict[str, ContinuousConfig], summary: dict[str, Any], path: Path) -> None:
+def write_page(
+    configs: dict[str, ContinuousConfig],
+    translations: demo_translation.Configs,
+    summary: dict[str, Any],
+    path: Path,
+) -> None:
     """Collect what the report shows, and write it."""
     from inference.trained_model import load_model
     from report.demo_sentences_page import Report, write_report
@@ -238,6 +260,7 @@ def write_page(configs: dict[str, ContinuousConfig], summary: dict[str, Any], pa
             sentence.name: SentenceStrip(view, signed[sentence.name], sentence.spans)
             for sentence, view in zip(shown, views, strict=True)
         },
+        translations=demo_translation.evaluations(translations),
     )
     write_report(path, content)
 
@@ -253,7 +276,8 @@ def table(summary: dict[str, Any]) -> str:
                 f"{STAGES[name] if row == 0 else '':26}{head:>16}{errors['rate']:8.2f}{f'{low:.1f} to {high:.1f}':>16}"
                 + (f"{seconds:9.1f}" if row == 0 else "")
             )
-    lines.append(f"{'in all':66}{summary['total_seconds']:9.1f}")
+    lines += ["", demo_translation.table(summary["translation"])]
+    lines += ["", f"{'in all':66}{summary['total_seconds']:9.1f}"]
     return "\n".join(lines)
 
 

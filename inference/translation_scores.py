@@ -20,10 +20,9 @@ from modeling.translation.network import Translator
 from modeling.translation.text_model import Source, stacked
 from utils.distributed import Processes
 from utils.files import write_json
-from utils.text_scores import TextScores, Unit, score_texts
+from utils.text_scores import SCORE, TextScores, Unit, score_texts
 
 GERMAN = "de_DE"
-SCORE = "BLEU-4"  # by which epochs are compared
 
 
 class Member(NamedTuple):

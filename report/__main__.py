@@ -2,6 +2,7 @@
 
     python -m report runs/rgb_frame64 runs/two_frame64 runs/nla_slr_wlasl_2000 [--eval_setting 3x_pad]
     python -m report runs/rgb runs/keypoint runs/two_stream [--eval_setting beam_5]
+    python -m report runs/gloss_text runs/joint_text
 
 Writes report.html, which holds everything, and the tables as report.md, into the folder of the last run or to --out.
 Each run must have been evaluated by prediction.py on the same split and setting. Of isolated recognition the first run
@@ -14,14 +15,18 @@ from html import escape
 from pathlib import Path
 
 from configs.schema import Config
-from report import continuous, isolated, sections
+from report import continuous, isolated, sections, translation
 from report.page import write_page
 from report.runs import RunRecord, read_runs
 from report.sections import Content
 from utils.errors import UserError, run_entry_point
 from utils.files import replacing
 
-REPORTS = {"isolated": isolated, "continuous": continuous}  # by the task of the runs
+REPORTS = {
+    "isolated": isolated,
+    "continuous": continuous,
+    "translation": translation,
+}  # by the task of the runs
 
 
 def main() -> int:
@@ -32,8 +37,8 @@ def main() -> int:
     parser.add_argument("--split", choices=["train", "dev", "test"], default="test")
     parser.add_argument(
         "--eval_setting",
-        help="origin (the default) or 3x_pad of isolated recognition, beam_N of continuous recognition, whose default "
-        "is the beam of the configuration",
+        help="origin (the default) or 3x_pad of isolated recognition; beam_N of continuous recognition and of "
+        "translation, whose default is the beam of the configuration",
     )
     parser.add_argument(
         "--out", type=Path, help="folder for report.html and report.md; default: the last run"

@@ -1,7 +1,6 @@
 """The report on runs of continuous recognition."""
 
 import argparse
-import re
 from collections.abc import Sequence
 
 from configs.schema import ContinuousConfig
@@ -10,7 +9,7 @@ from modeling.continuous.network import ContinuousRecognizer
 from report import continuous_sections
 from report.continuous_sections import Evaluations
 from report.page import percent
-from report.runs import RunRecord
+from report.runs import RunRecord, beam_setting
 from report.sections import Content
 from report.sentence_evaluation import (
     SentenceEvaluation,
@@ -32,11 +31,7 @@ def evaluation_setting(given: str | None, records: Sequence[RunRecord]) -> str:
     Raises:
         UserError: there is no such setting.
     """
-    if given is None:
-        return f"beam_{configuration(records[-1]).decoding.beam}"
-    if not re.fullmatch(r"beam_[1-9]\d*", given):
-        raise UserError(f"--eval_setting: {given!r} is not one of continuous recognition; such as beam_5")
-    return given
+    return beam_setting(given, configuration(records[-1]).decoding.beam, "continuous recognition")
 
 
 def compare(records: Sequence[RunRecord], arguments: argparse.Namespace) -> Content:

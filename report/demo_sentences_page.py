@@ -9,11 +9,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from report import continuous_sections
+from report import continuous_sections, translation_sections
 from report.page import Cell, Table, duration, figures, interval, percent, write_page
 from report.sentence_evaluation import SentenceEvaluation
 from report.sentence_strips import SentenceStrip
+from report.translation_evaluation import TranslationEvaluation
 from utils.boundaries import Span
+from utils.text_scores import SCORE
+
+WRONG_TEXTS, RIGHT_TEXTS = 6, 3  # that are shown
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Report:
     evaluations: {stage: what it read in the test split} of the stages that learn sentences; the last is the final one.
     signed: {sentence: its true glosses and their times}.
     wrong, right: rows of the final stage's sentences to show; strips: pictures of sentences by name.
+    translations: {title: what was said of the test split}; the last is that of several heads together.
     """
 
     summary: dict[str, Any]
@@ -35,6 +40,7 @@ class Report:
     wrong: Sequence[int]
     right: Sequence[int]
     strips: Mapping[str, SentenceStrip]
+    translations: Mapping[str, TranslationEvaluation]
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -49,6 +55,7 @@ def write_report(path: Path, report: Report) -> None:
         continuous_sections.mistakes(final),
         continuous_sections.boundaries(evaluations, report.signed),
         continuous_sections.sentences(final, report.wrong, report.right, report.strips),
+        _translation(report),
         _closing(report),
     ]
     write_page(path, "Two-Stream demo", parts)
@@ -64,6 +71,10 @@ def _opening(report: Report) -> str:
         (interval([bound / 100 for bound in final.result.interval]), "its 95 % interval"),
         (f"{perfect} of {len(final.sentences)}", "sentences without an error"),
         (
+            f"{list(report.translations.values())[-1].scores[SCORE].value:.1f}",
+            f"{SCORE} of what it says in words",
+        ),
+        (
             duration(s["total_seconds"]),
             f"from nothing, on {s['threads']} CPU thread{'s' * (s['threads'] > 1)}",
         ),
@@ -73,7 +84,7 @@ def _opening(report: Report) -> str:
         f'<p class="lead">In {duration(s["total_seconds"])} the Two-Stream network was trained on '
         f"{sentences['train']} rendered sentences of {s['glosses']} signs by {signers['train']} synthetic signers. It "
         f"reads {sentences['test']} sentences of {signers['test']} other signers, whom it has never seen, with a word "
-        f"error rate of <b>{percent(rate / 100)}</b>.</p>"
+        f"error rate of <b>{percent(rate / 100)}</b>, and says in words what they mean.</p>"
         + figures(shown)
         + '<p class="note">Of a hundred signs so many are read as another one, left out or made up. The signs are '
         "invented for this demonstration, and so is the grammar. The figures show that the method runs and learns, not "
@@ -115,19 +126,37 @@ def _stages(report: Report) -> str:
     )
 
 
+def _translation(report: Report) -> str:
+    chance = report.summary["translation"]["chance"]
+    title, last = list(report.translations.items())[-1]
+    return (
+        "<h2>From signs to text</h2>"
+        "<p>A small text model learns first what glosses mean, then to go on from what a head of the network reads. "
+        "The three together search for one text.</p>"
+        + translation_sections.score_table(report.translations).html()
+        + f'<p class="note">In per cent, with 95&nbsp;% intervals. Saying “{escape(chance["text"])}”, the '
+        f"most frequent text, of every sentence has a {SCORE} of {chance['scores'][SCORE]:.2f}.</p>"
+        + translation_sections.sentences(
+            title, last, *translation_sections.chosen_sentences(last, WRONG_TEXTS, RIGHT_TEXTS)
+        )
+    )
+
+
 def _closing(report: Report) -> str:
     s = report.summary
-    recognised = s["recognised"]
+    translated = s["translated"]
+    signed, found = translated["signed"], translated["found"]
     rows = [
         [x["gloss"], f"{x['start']:.2f} s", f"{x['end']:.2f} s", percent(x["probability"])]
-        for x in recognised["read"]
+        for x in found["glosses"]
     ]
     versions = ", ".join(f"{name} {version}" for name, version in s["versions"].items())
     return (
-        "<h2>Read a video yourself</h2>"
-        f"<p><code>{escape(recognised['command'])}</code></p>"
-        f"<p>The video shows <b>{escape(recognised['glosses'])}</b> and was read in {recognised['seconds']:.1f} s, "
-        "including the loading of the model, as</p>"
+        "<h2>Translate a video yourself</h2>"
+        f"<p><code>{escape(translated['command'])}</code></p>"
+        f"<p>The video shows <b>{escape(signed['glosses'])}</b>, which means <i>{escape(signed['text'])}</i> It was "
+        f"translated in {translated['seconds']:.1f} s, including the loading of the models, to "
+        f"<i>{escape(found['text'])}</i> and read as</p>"
         + Table(["Gloss", "from", "to", "probability"], rows).html()
         + f'<p class="note">Seed {s["seed"]}. Rendering took {duration(s["rendering_seconds"])}. '
         f"{escape(versions)}.</p>"

@@ -1,6 +1,7 @@
 """What is on disk of the runs that a report compares."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ class RunRecord:
 def evaluation_path(run: str | Path, split: str, setting: str) -> Path:
     """Where the evaluation of a run is kept."""
     return Path(run) / "prediction" / f"{split}_{setting}.json"
+
+
+def beam_setting(given: str | None, beam: int, task: str) -> str:
+    """The setting of an evaluation with a beam search: as given, or with the beam of the configuration.
+
+    Raises:
+        UserError: there is no such setting.
+    """
+    if given is not None and not re.fullmatch(r"beam_[1-9]\d*", given):
+        raise UserError(f"--eval_setting: {given!r} is not one of {task}; such as beam_5")
+    return given or f"beam_{beam}"
 
 
 def evaluation_content(run: str | Path, split: str, setting: str, samples: str) -> dict[str, Any]:

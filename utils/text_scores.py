@@ -11,6 +11,7 @@ from utils.packages import translation_package
 
 Unit = Literal["words", "characters"]
 ORDERS = (1, 2, 3, 4)  # of BLEU
+SCORE = "BLEU-4"  # by which epochs and runs are compared
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Specification of the Two-Stream network, section 11.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,8 +32,9 @@ class TranslationOutput:
 
 
 def heads_to_translate(recognizer: ContinuousRecognizer) -> nn.ModuleDict:
-    """The heads on block 4 of a network of continuous recognition."""
-    return nn.ModuleDict({name: head for name, head in recognizer.heads.items() if name in STREAMS})
+    """Copies of the heads on block 4 of a network of continuous recognition, which keeps its own."""
+    heads = {name: head for name, head in recognizer.heads.items() if name in STREAMS}
+    return nn.ModuleDict(deepcopy(heads))
 
 
 def heads_of_weights(weights: Mapping[str, Tensor]) -> nn.ModuleDict | None:
