@@ -44,12 +44,11 @@ def translate(recognition: ContinuousConfig, configs: Configs, watch: Stopwatch)
 
     False if interrupted.
     """
-    from dataset.annotations import SPLITS
     from inference.features import store
 
     print("\nWhat the heads read of every sentence", flush=True)
     with watch.measure("features"):
-        if store(recognition, Path(recognition.run), SPLITS) != 0:
+        if store(recognition, Path(recognition.run), ("train", "test")) != 0:
             return False
     for number, (name, config) in enumerate(configs.items(), start=1):
         print(f"\n[{number}/{len(STAGES)}] {STAGES[name]}", flush=True)

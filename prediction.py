@@ -161,7 +161,7 @@ def evaluation_setting(config: Config, name: str | None) -> str:
         settings, hint = [f"beam_{config.decoding.beam}", "beam_1"], "; decoding.beam=N sets the larger beam"
     if isinstance(config, TranslationConfig):
         generation = config.generation
-        settings = [f"beam_{generation.beam}", f"beam_{generation.validation_beam}"]
+        settings = [f"beam_{beam}" for beam in dict.fromkeys([generation.beam, generation.validation_beam])]
         hint = "; generation.beam=N sets the first"
     if name is not None and name not in settings:
         raise UserError(

@@ -151,6 +151,10 @@ class TranslationConfig(Config):
             )
         if (self.texts.language is None) != (self.model.text_model.folder is None):
             raise ConfigError("texts.language", "name that of the local mBART; none with text_model.scratch")
+        if self.model.text_model.scratch and not (self.gloss_to_text or self.model.train_embeddings):
+            raise ConfigError(
+                "model.train_embeddings", "must be true: those of text_model.scratch are random"
+            )
 
 
 # The configuration of each task, by the name that `task` gives.

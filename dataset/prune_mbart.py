@@ -1,6 +1,6 @@
 """Make a small text model of a local mBART: the tokens that a data set has, and the embeddings of its glosses.
 
-    python -m dataset.prune_mbart --model mbart-large-cc25 --config configs/custom.yaml --out weights/mbart_de
+    python -m dataset.prune_mbart --model mbart-large-cc25 --config CONFIG --out weights/mbart_phoenix2014t
 
 --model is a folder with mBART-cc25: config.json, the weights and sentencepiece.bpe.model, as facebook/mbart-large-cc25
 has them. Nothing is downloaded. What stays are the special tokens, the languages, and every sub-word of the texts and

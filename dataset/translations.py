@@ -25,7 +25,7 @@ class TranslationBatch:
 
     features: {stream: float32 [B, T, C]}, of each sentence the first `steps`, int64 [B]; empty where glosses are
     read. glosses: int64 [B, L], classes, of each the first `counts`, int64 [B]. labels: int64 [B, N], tokens of the
-    text up to `</s>`, then padding.
+    text up to `</s>`, then padding. To evaluate what reads features there are no glosses.
     """
 
     samples: list[int]
@@ -79,9 +79,10 @@ class TranslationDataset(SampleSet):
         store: of their features; None where glosses are read.
         source: file of the sentences, for messages.
         most_tokens: that the text model has positions for.
+        training: whether to learn from them, which needs their glosses even if features are read.
 
     Raises:
-        UserError: a sentence has no text or too long a one, or no features.
+        UserError: a sentence has no text or too long a one, no features, or a gloss that is needed but not known.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class TranslationDataset(SampleSet):
         store: FeatureStore | None,
         source: str,
         most_tokens: int,
+        training: bool,
     ):
         self.sentences, self.store = sentences, store
         if silent := [sentence.name for sentence in sentences if not sentence.text]:
@@ -104,7 +106,10 @@ class TranslationDataset(SampleSet):
                 f"{store.path}: no features of {len(unseen)} sentences, {unseen[0]!r} first; "
                 "python -m inference.features makes them"
             )
-        self.glosses = [torch.tensor(classes.of(sentence)) for sentence in sentences]
+        needed = training or store is None
+        self.glosses = [
+            torch.tensor(classes.of(sentence) if needed else [], dtype=torch.int64) for sentence in sentences
+        ]
         self.labels = [torch.tensor(texts.encode(sentence.text or "")) for sentence in sentences]
         for sentence, tokens in zip(sentences, self.labels, strict=True):
             if len(tokens) > most_tokens:

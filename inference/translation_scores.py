@@ -158,12 +158,12 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
         return found
 
     def results(self, outcomes: list[dict[str, str]]) -> dict[str, TextResults]:
-        sentences = self.dataset.sentences
+        sentences, language = self.dataset.sentences, self.config.texts.language
         return {
             setting: TextResults(
                 self.dataset.names,
                 [sentence.gloss for sentence in sentences],
-                [sentence.text or "" for sentence in sentences],
+                [spoken(sentence.text or "", language) for sentence in sentences],
                 [outcome[setting] for outcome in outcomes],
                 self.vocabulary,
                 self.config.texts.unit,

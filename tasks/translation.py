@@ -66,6 +66,7 @@ class Translation(Task):
             store,
             self.config.data.annotations,
             positions_of(self.config.model.text_model),
+            training=split == "train",
         )
 
     def build_network(self) -> Translator:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.schema import Config, ContinuousConfig, IsolatedConfig, load_experiment
+from configs.schema import Config, ContinuousConfig, IsolatedConfig, TranslationConfig, load_experiment
 from dataset.annotations import Clip, read_annotations
 from dataset.check.annotations import check_annotations, check_repeats, describe
 from dataset.check.findings import CheckReport, Finding
@@ -38,6 +38,11 @@ def main() -> int:
     add_processes(parser)
     arguments = parser.parse_intermixed_args()
     config = load_experiment(arguments.config, arguments.overrides)
+    if isinstance(config, TranslationConfig):
+        raise UserError(
+            f"{arguments.config}: is of translation, which reads no videos; check the data of its recognition: "
+            f"--config {Path(config.recognition or 'RUN') / 'config.yaml'}"
+        )
     report = check_data(config, arguments.processes)
     print(json.dumps(report.json(), ensure_ascii=False, indent=1) if arguments.json else report.text())
     return 1 if report.run_would_fail else 0

@@ -47,7 +47,7 @@ class TranslationStep(TrainingStep[Sentences]):
         output: TranslationOutput = self.parallel(
             part.features, part.steps, part.glosses, part.counts, part.labels
         )
-        log_probabilities = output.logits.float().log_softmax(dim=2)
+        log_probabilities = output.logits.log_softmax(dim=2)
         loss = smoothed_cross_entropy(log_probabilities, part.labels, self.smoothing, PAD) / len(part.labels)
         parts = {"translation": loss}
         if output.recognition is not None:

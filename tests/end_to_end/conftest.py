@@ -1,18 +1,26 @@
 """Tiny rendered sets of signs and of sentences, and configurations that train on them in seconds."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
+import training
+from configs.schema import ContinuousConfig, load_experiment
+from dataset.annotations import SPLITS
 from dataset.synthetic.sentence_set import SentenceSetConfig, make_sentence_set
 from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
+from inference.features import store
+from utils.errors import run_entry_point
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,6 +140,40 @@ class SentenceProject(Project):
         }
 
 
+class TranslationProject(Project):
+    """Translations of the same sentences, by a text model of one layer. The recognition is the run `recognition`."""
+
+    def values(self) -> dict[str, object]:
+        return {
+            "task": "translation",
+            "recognition": str(self.folder / "recognition"),
+            "gloss_to_text": str(self.folder / "gloss"),
+            "data": {"index": str(self.data / "sentences.csv"), "workers": 0},
+            "model": {
+                "source": "joint",
+                "text_model": {
+                    "scratch": {"layers": 1, "width": 16, "heads": 2, "positions": 64},
+                    "dropout": 0,
+                    "attention_dropout": 0,
+                },
+            },
+            "training": {"epochs": 2, "batch_size": 2, "learning_rate": 1e-2},
+            "evaluation": {"batch_size": 3},
+            "generation": {"max_tokens": 12, "validation_beam": 1},
+            "texts": {"pieces": 60},
+            "runtime": {"device": "cpu"},
+        }
+
+    def config(self, name: str, **changes: object) -> Path:
+        """That of a source, if `name` is one: `gloss` starts from nothing, and dev has glosses that train has not."""
+        if name in ("gloss", "rgb", "keypoint"):
+            changes = {"model__source": name, **changes}
+        if name == "gloss":
+            nothing = {"recognition": None, "gloss_to_text": None}
+            changes = {**nothing, "evaluation__validation_split": None, **changes}
+        return super().config(name, **changes)
+
+
 @pytest.fixture(scope="session")
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 training, 7 dev and 7 test clips of 7 signs."""
@@ -174,6 +216,49 @@ def trained_sentences(tmp_path_factory: pytest.TempPathFactory, sentences: Path)
     result = project.run("training.py", "--config", project.config("run"))
     assert result.returncode == 0, result.stderr
     return project.folder / "run"
+
+
+@pytest.fixture(scope="session")
+def trained_texts(
+    tmp_path_factory: pytest.TempPathFactory, sentences: Path, trained_sentences: Path
+) -> TranslationProject:
+    """The runs `gloss`, `rgb` and `joint`, and the run `recognition` with its features; not to be changed."""
+    project = TranslationProject(tmp_path_factory.mktemp("trained_texts"), sentences)
+    recognition = project.folder / "recognition"
+    shutil.copytree(trained_sentences, recognition)
+    read = load_experiment(recognition / "config.yaml")
+    assert isinstance(read, ContinuousConfig) and store(read, recognition, SPLITS) == 0
+    for name in ("gloss", "rgb", "joint"):
+        assert training.train(load_experiment(project.config(name))) == 0
+    return project
+
+
+@pytest.fixture
+def texts(tmp_path: Path, trained_texts: TranslationProject) -> TranslationProject:
+    """Copies of these runs."""
+    shutil.copytree(trained_texts.folder, tmp_path, dirs_exist_ok=True)
+    project = TranslationProject(tmp_path, trained_texts.data)
+    for name in ("gloss", "rgb", "joint"):
+        project.config(name)
+    return project
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run an entry point, within this process, that must refuse; give its one line."""
+
+    def run(script: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            run_entry_point(import_module(script).main)
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
+        return lines[0].removeprefix("error: ")
+
+    return run
 
 
 TINY = SignSetConfig(

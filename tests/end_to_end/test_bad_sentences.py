@@ -2,10 +2,8 @@
 
 import csv
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +12,8 @@ import pytest
 from dataset.keypoints import write_keypoints
 from tests.conftest import clip_keypoints, write_csv
 from tests.dataset.test_video import image
-from tests.end_to_end.conftest import SentenceProject
+from tests.end_to_end.conftest import Refused, SentenceProject
 from tests.inference.runs import make_run, make_sentence_run
-from utils.errors import run_entry_point
-
-Refused = Callable[..., str]
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run an entry point, within this process, that must refuse; give its one line."""
-
-    def run(script: str, *arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            run_entry_point(import_module(script).main)
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
-        return lines[0].removeprefix("error: ")
-
-    return run
 
 
 @pytest.fixture

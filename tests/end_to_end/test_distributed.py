@@ -105,7 +105,11 @@ def compare(train: Callable[[Processes], tuple[Tensor, nn.Module]]) -> None:
     processes = start_processes("cpu")
     shared_losses, shared_model = train(processes)
     pairs = zip(model.state_dict().values(), shared_model.state_dict().values(), strict=True)
-    weights = max(float((a - b).norm() / a.norm()) for a, b in pairs if a.is_floating_point())
+    weights = max(
+        float((a - b).norm() / a.norm().clamp(min=1e-30))  # some are zero
+        for a, b in pairs
+        if a.is_floating_point()
+    )
     differences = (shared_losses / losses - 1).abs()
     every = processes.gather((float(differences[0].max()), float(differences.max()), weights))
     stop_processes()
