@@ -16,6 +16,7 @@ from modeling.translation.config import ScratchConfig, TextModelConfig
 from modeling.translation.network import STREAMS, Translator
 from modeling.translation.text_model import new_text_model
 from utils.config import load_config
+from utils.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "configs"
 RUNS = "runs/two_stream"
@@ -126,3 +127,22 @@ def test_every_rate_is_of_some_weights(experiment: str) -> None:
     ]
     left = [*network.heads.parameters(), *network.gloss_embeddings.parameters()]
     assert {id(x) for x in rest["params"]} == {id(x) for x in left}
+
+
+SCRATCH = ["model.text_model={folder: null, scratch: {layers: 1}}", "texts.language=null"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "message"),
+    [
+        ("gloss", ["recognition=runs/a"], "recognition: name the run .*; none with model.source: gloss"),
+        ("joint", ["recognition=null"], "recognition: name the run of continuous recognition"),
+        ("gloss", SCRATCH[:1], "texts.language: name that of the local mBART; none with text_model.scratch"),
+        ("gloss", SCRATCH[1:], "texts.language: name that of the local mBART"),
+        ("gloss", SCRATCH, "model.train_embeddings: must be true: those of text_model.scratch are random"),
+    ],
+)
+def test_what_does_not_go_together(experiment: str, overrides: list[str], message: str) -> None:
+    path = FOLDER / "two_stream" / GERMAN / "translation" / f"{experiment}.yaml"
+    with pytest.raises(UserError, match=message):
+        load_config(TranslationConfig, path, overrides)
