@@ -182,5 +182,7 @@ def test_it_is_complete_after_its_last_epoch(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^task: 'other' is not known; known: isolated, continuous, line$"):
+    with pytest.raises(
+        UserError, match=r"^task: 'other' is not known; known: isolated, continuous, translation, line$"
+    ):
         train(replace(configuration(tmp_path), task="other"))
