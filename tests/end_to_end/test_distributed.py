@@ -6,14 +6,16 @@ do, from a start of 1e-4, in single precision.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from dataset.loader import TrainingSchedule
 from modeling.augment import Inputs, draw_augmentation
 from modeling.config import (
     AugmentConfig,
@@ -26,11 +28,11 @@ from modeling.config import (
     TrainingConfig,
 )
 from modeling.engine import accelerate
-from modeling.heatmaps import FactoredHeatmaps
 from modeling.objective import Objective
 from modeling.optimizer import build_optimizer
 from modeling.recognition import Preparation, RecognitionStep
-from modeling.recognizer import Output, Recognizer
+from modeling.recognizer import Recognizer
+from tasks.task import Task
 from tests.end_to_end.conftest import Project
 from utils.distributed import Processes, distribute, start_processes, stop_processes
 from utils.seeding import generator
@@ -46,21 +48,15 @@ TRAINING = TrainingConfig(epochs=2, batch_size=CLIPS)
 
 
 class InDouble(nn.Module):
-    """Prepared inputs are single precision; the network under test is not."""
+    """What networks read is single precision; the network under test is not."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, inputs: Inputs, auxiliary: bool) -> Output:
-        return self.model(in_double(inputs), auxiliary=auxiliary)
-
-
-def in_double(inputs: Inputs) -> Inputs:
-    return {
-        name: x.to(torch.float64) if isinstance(x, FactoredHeatmaps) else x.double()
-        for name, x in inputs.items()
-    }
+    def forward(self, inputs: Inputs, *others: Tensor, **options: bool) -> Any:
+        double = {name: x.to(torch.float64) for name, x in inputs.items()}
+        return self.model(double, *others, **options)
 
 
 def train(processes: Processes) -> tuple[Tensor, Recognizer]:
@@ -93,6 +89,20 @@ def train(processes: Processes) -> tuple[Tensor, Recognizer]:
         losses = step(batch, i // 2)
         found.append(processes.mean(torch.stack(list(losses.values()))))
     return torch.stack(found), model
+
+
+def learn(
+    task: Task, network: nn.Module, parallel: nn.Module, processes: Processes
+) -> Iterator[tuple[Any, Tensor]]:
+    """Train as a task's configuration says: every batch of this process, and its losses [parts], averaged over all."""
+    training, data = task.config.training, task.training_data()
+    step = task.training_step(network, parallel, build_optimizer(network, training))
+    place = (processes.rank, processes.count)
+    schedule = TrainingSchedule(data, training.batch_size, training.epochs, task.config.seed, 0, *place)
+    for number, requests in enumerate(schedule):
+        batch = data[requests]
+        losses = step(task.parts(batch, number), number // schedule.steps_per_epoch)
+        yield batch, processes.mean(torch.stack(list(losses.values())))
 
 
 def compare(train: Callable[[Processes], tuple[Tensor, nn.Module]]) -> None:

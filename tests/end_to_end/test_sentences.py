@@ -16,48 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from configs.schema import load_experiment
-from dataset.loader import TrainingSchedule
-from dataset.sentence_clips import SentenceBatch
-from modeling.augment import Inputs
-from modeling.continuous.network import ContinuousOutput
 from modeling.engine import accelerate
-from modeling.optimizer import build_optimizer
 from tasks import build_task
 from tests.end_to_end.conftest import ROOT, SentenceProject
-from tests.end_to_end.test_distributed import compare, in_double
-from tests.end_to_end.test_training import interrupt_after, metrics, weights
+from tests.end_to_end.test_distributed import InDouble, compare, learn
+from tests.end_to_end.test_training import interrupt_after, metrics, same_weights
 from utils.distributed import Processes, distribute
-
-
-class InDouble(nn.Module):
-    """Prepared inputs are single precision; the network under test is not."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, inputs: Inputs, lengths: Tensor) -> ContinuousOutput:
-        return self.model(in_double(inputs), lengths)
 
 
 def train(path: Path, processes: Processes) -> tuple[Tensor, nn.Module]:
     """Losses [steps, parts], and the network trained on the sentences of this process."""
     config = load_experiment(path)
     task = build_task(config, processes)
-    data = task.training_data()
     network = task.build_network().double()
     accelerate(network, config.runtime)
-    parallel = InDouble(distribute(network, processes))
-    step = task.training_step(network, parallel, build_optimizer(network, config.training))
-    batch_size, epochs = config.training.batch_size, config.training.epochs
-    schedule = TrainingSchedule(data, batch_size, epochs, config.seed, 0, processes.rank, processes.count)
     found, longest = [], []
-    for number, requests in enumerate(schedule):
-        batch = data[requests]
-        assert isinstance(batch, SentenceBatch)
+    for batch, losses in learn(task, network, InDouble(distribute(network, processes)), processes):
         longest.append(processes.gather(batch.windows.shape[1]))
-        losses = step(task.parts(batch, number), number // schedule.steps_per_epoch)
-        found.append(processes.mean(torch.stack(list(losses.values()))))
+        found.append(losses)
     assert processes.count == 1 or any(len(set(lengths)) > 1 for lengths in longest)
     return torch.stack(found), network
 
@@ -90,8 +66,7 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(sentence_proj
     assert metrics(straight, "step") == metrics(broken, "step")
     found = [[entry["validation"] for entry in metrics(run, "epoch")] for run in (straight, broken)]
     assert found[0] == found[1] and len(found[0]) == 2
-    one, other = weights(straight), weights(broken)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same_weights(straight, broken)
 
 
 @pytest.mark.processes

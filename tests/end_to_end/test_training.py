@@ -28,6 +28,12 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "last.pt", weights_only=True)["model"]
 
 
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two runs ended with the same, bit for bit."""
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == kind]
@@ -64,8 +70,7 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(project: Proj
     done = len(metrics(run, "step"))
     assert done < len(metrics(project.folder / "straight", "step"))
     assert project.run("training.py", "--config", broken).returncode == 0
-    one, other = weights(project.folder / "straight"), weights(run)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same_weights(project.folder / "straight", run)
     losses = [
         [line["loss"] for line in metrics(project.folder / name, "step")] for name in ("straight", "broken")
     ]

@@ -20,50 +20,25 @@ from torch import Tensor, nn
 import prediction
 import training
 from configs.schema import load_experiment
-from dataset.loader import TrainingSchedule
-from dataset.translations import TranslationBatch
 from modeling import load_recognizer
-from modeling.optimizer import build_optimizer
-from modeling.translation.network import TranslationOutput
 from tasks import build_task
 from tests.end_to_end.conftest import ROOT, Refused, TranslationProject
-from tests.end_to_end.test_distributed import compare
-from tests.end_to_end.test_training import interrupt_after, metrics, weights
+from tests.end_to_end.test_distributed import InDouble, compare, learn
+from tests.end_to_end.test_training import interrupt_after, metrics, same_weights
 from utils.distributed import Processes, distribute
 from utils.errors import UserError
 
 
-class InDouble(nn.Module):
-    """Stored features are single precision; the network under test is not."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, features: dict[str, Tensor], *others: Tensor) -> TranslationOutput:
-        return self.model({stream: x.double() for stream, x in features.items()}, *others)
-
-
 def train(path: Path, processes: Processes) -> tuple[Tensor, nn.Module]:
     """Losses [steps, parts], and the network trained, without dropout, on the sentences of this process."""
-    config = load_experiment(path)
-    task = build_task(config, processes)
-    data = task.training_data()
+    task = build_task(load_experiment(path), processes)
     network = task.build_network().double()
     task.load_initial_weights(network)
     for module in network.modules():
         if isinstance(module, nn.Dropout):  # in the heads
             module.p = 0
     parallel = InDouble(distribute(network, processes))
-    step = task.training_step(network, parallel, build_optimizer(network, config.training))
-    batch_size, epochs = config.training.batch_size, config.training.epochs
-    schedule = TrainingSchedule(data, batch_size, epochs, config.seed, 0, processes.rank, processes.count)
-    found = []
-    for number, requests in enumerate(schedule):
-        batch = data[requests]
-        assert isinstance(batch, TranslationBatch)
-        losses = step(task.parts(batch, number), number // schedule.steps_per_epoch)
-        found.append(processes.mean(torch.stack(list(losses.values()))))
+    found = [losses for _, losses in learn(task, network, parallel, processes)]
     return torch.stack(found), network
 
 
@@ -88,8 +63,7 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(texts: Transl
     assert len(metrics(broken, "step")) < len(metrics(straight, "step")) == 60
     assert training.train(load_experiment(config)) == 0
     assert metrics(straight, "step") == metrics(broken, "step")
-    one, other = weights(straight), weights(broken)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same_weights(straight, broken)
 
 
 @pytest.mark.processes
@@ -174,65 +148,51 @@ def test_a_video_is_translated_as_in_the_evaluation(texts: TranslationProject, p
         load_recognizer(texts.folder / "gloss", device="cpu")
 
 
-def _with_other_recognition(folder: Path) -> None:
-    """As if it had been trained anew after its features were stored."""
-    content = torch.load(folder / "recognition/best.pt", weights_only=True)
-    content["model"]["heads.joint.classifier.bias"] += 1
-    torch.save(content, folder / "recognition/best.pt")
-
-
 @pytest.mark.parametrize(
-    ("damage", "changes", "message"),
+    ("changes", "message"),
     [
         (
-            lambda folder: None,
             {"model__text_model": {"folder": "no/mbart"}, "texts": {"language": "de_DE"}},
             "no/mbart: no such folder; python -m dataset.prune_mbart makes a pruned model of a local mBART",
         ),
         (
-            lambda folder: None,
             {"model__text_model": {"folder": "no/mbart"}, "texts": {"language": "tlh_QO"}},
             "texts.language: 'tlh_QO'",
         ),
         (
-            lambda folder: None,
             {"model__text_model__scratch__positions": 3, "gloss_to_text": None},
             "tokens, more than the 3 positions of the text model; shorten it or take the sentence out",
         ),
-        (_with_other_recognition, {}, "remove the file and make it again with python -m inference.features"),
-        (
-            lambda folder: (folder / "recognition/features/train.safetensors").unlink(),
-            {},
-            "features/train.safetensors: no such file; python -m inference.features makes it",
-        ),
-        (
-            lambda folder: None,
-            {"recognition": "{folder}/rgb"},
-            "a model of translation; name one of continuous recognition",
-        ),
-        (lambda folder: None, {"recognition": "{folder}/none"}, "train first or name another"),
-        (lambda folder: None, {"gloss_to_text": "{folder}/recognition"}, "a model of continuous recognition"),
-        (lambda folder: None, {"gloss_to_text": "{folder}/none"}, "{folder}/none"),
-        (lambda folder: None, {"data__index": "{folder}/texts.csv"}, "missing: glosses"),
+        ({"recognition": "rgb"}, "a model of translation; name one of continuous recognition"),
+        ({"recognition": "none"}, "train first or name another"),
+        ({"gloss_to_text": "recognition"}, "a model of continuous recognition"),
+        ({"gloss_to_text": "none"}, "{folder}/none"),
+        ({"data__index": "texts.csv"}, "missing: glosses"),
     ],
 )
 def test_what_cannot_be_trained(
-    texts: TranslationProject,
-    refused: Refused,
-    damage: Callable[[Path], None],
-    changes: dict[str, object],
-    message: str,
+    texts: TranslationProject, refused: Refused, changes: dict[str, object], message: str
 ) -> None:
+    """Strings are names in the project's folder."""
     folder = texts.folder
     (folder / "texts.csv").write_text("name,text,split,video\na,it rains,train,a.mp4\n")
-    damage(folder)
-    named = {
-        key: value.format(folder=folder) if isinstance(value, str) else value
-        for key, value in changes.items()
-    }
+    named = {key: str(folder / value) if isinstance(value, str) else value for key, value in changes.items()}
     line = refused("training", "--config", texts.config("new", **named))
     assert message.format(folder=folder) in line
     assert not (folder / "new").exists()
+
+
+def test_features_of_other_weights_and_missing_ones(texts: TranslationProject, refused: Refused) -> None:
+    config, recognition = texts.config("new"), texts.folder / "recognition"
+    content = torch.load(recognition / "best.pt", weights_only=True)
+    content["model"]["heads.joint.classifier.bias"] += 1  # as if it had been trained anew
+    torch.save(content, recognition / "best.pt")
+    again = "remove the file and make it again with python -m inference.features"
+    assert again in refused("training", "--config", config)
+    (recognition / "features/train.safetensors").unlink()
+    missing = "features/train.safetensors: no such file; python -m inference.features makes it"
+    assert missing in refused("training", "--config", config)
+    assert not (texts.folder / "new").exists()
 
 
 def test_what_cannot_be_evaluated_or_used(texts: TranslationProject, refused: Refused) -> None:
