@@ -228,6 +228,7 @@ def write_page(
 ) -> None:
     """Collect what the report shows, and write it."""
     from inference.trained_model import load_model
+    from report.continuous_sections import chosen_sentences
     from report.demo_sentences_page import Report, write_report
     from report.runs import read_epochs
     from report.sentence_evaluation import read_sentence_evaluation, true_spans
@@ -241,9 +242,7 @@ def write_page(
         if config.data.index == final.data.index
     }
     found = evaluations[FINAL]
-    wrong = [row for row, errors in enumerate(found.errors) if errors.errors]
-    right = [row for row, errors in enumerate(found.errors) if not errors.errors]
-    wrong, right = wrong[:WRONG_SHOWN], right[:RIGHT_SHOWN]
+    wrong, right = chosen_sentences(found, WRONG_SHOWN, RIGHT_SHOWN)
     shown = [found.sentences[row] for row in (*wrong, *right)]
     signed = true_spans(final.data.index)
     network = load_model(Path(final.run), final).recognizer

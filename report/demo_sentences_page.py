@@ -154,9 +154,9 @@ def _closing(report: Report) -> str:
     return (
         "<h2>Translate a video yourself</h2>"
         f"<p><code>{escape(translated['command'])}</code></p>"
-        f"<p>The video shows <b>{escape(signed['glosses'])}</b>, which means <i>{escape(signed['text'])}</i> It was "
-        f"translated in {translated['seconds']:.1f} s, including the loading of the models, to "
-        f"<i>{escape(found['text'])}</i> and read as</p>"
+        f"<p>The video shows <b>{escape(signed['glosses'])}</b>, which means <i>{escape(signed['text'])}</i>. It "
+        f"was translated in {translated['seconds']:.1f} s, including the loading of the models, to "
+        f"<i>{escape(found['text'])}</i>, and its glosses were read as</p>"
         + Table(["Gloss", "from", "to", "probability"], rows).html()
         + f'<p class="note">Seed {s["seed"]}. Rendering took {duration(s["rendering_seconds"])}. '
         f"{escape(versions)}.</p>"
