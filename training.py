@@ -4,7 +4,8 @@
     torchrun --nproc_per_node 8 training.py --config ...
     python -m torch.distributed.launch --nproc_per_node 8 --use_env training.py --config ...
 
-The same command again continues where the run stopped. Ctrl-C (or SIGTERM) saves and stops after the current step.
+The same command again continues where the run stopped. Ctrl-C (or SIGTERM, or SIGUSR1, of which SLURM can give notice)
+saves and stops after the current step, with exit code 130.
 """
 
 import math
@@ -69,6 +70,8 @@ def train(config: Config) -> int:
     log = RunLog(run.folder, processes.is_main)
     for line in (introduction(config, task, network, processes), *task.announcements(), *map(str, reports)):
         log.print(line)
+    for problem in run.problems:
+        log.print(f"{problem}; the checkpoint before it is used")
     network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, training)
     if checkpoint is not None:
@@ -89,7 +92,8 @@ def train(config: Config) -> int:
     stop = StopSignal(announced=processes.is_main)
 
     recorded = run.folder / "profile" if training.profile and processes.is_main else None
-    with log.progress(training.epochs * per_epoch, state.step) as progress, profiled(recorded) as record_step:
+    progress_bar = log.progress(training.epochs * per_epoch, state.step)
+    with run, progress_bar as progress, profiled(recorded) as record_step:
         while not run.complete:
             epoch = state.step // per_epoch
             if state.validated < epoch:  # the epoch is complete
@@ -125,12 +129,14 @@ def train(config: Config) -> int:
             record_step()
             if stopping:
                 break
+            if processes.is_main and run.save_is_due:
+                run.save(network, optimizer)
+        if not run.complete and processes.is_main:
+            run.save(network, optimizer)
+            log.print(f"stopped after step {state.step}; the same command continues")
     stop.release()
     if run.complete and board is not None:
         board.hyper_parameters(to_dict(config), {"best/validation_score": state.best_score})
-    if not run.complete and processes.is_main:
-        run.save(network, optimizer)
-        log.print(f"stopped after step {state.step}; the same command continues")
     stop_processes()
     return 0 if run.complete and not stop.requested else INTERRUPTED
 

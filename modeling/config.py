@@ -208,6 +208,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.998)
     eps: float = 1e-8
     weight_decay: float = 1e-3
+    checkpoint_minutes: float = 15.0  # between checkpoints, besides those after every epoch
     profile: bool = False  # record where the time of some steps goes, in the run's folder profile/
 
     def __post_init__(self) -> None:
@@ -216,8 +217,9 @@ class TrainingConfig:
                 raise ConfigError(name, "must be at least 1")
         if self.period is not None and self.period < self.epochs:
             raise ConfigError("period", f"must be at least training.epochs, {self.epochs}")
-        if self.learning_rate <= 0 or self.eps <= 0:
-            raise ConfigError("learning_rate" if self.learning_rate <= 0 else "eps", "must be positive")
+        for name in ("learning_rate", "eps", "checkpoint_minutes"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(name, "must be positive")
         if not all(rate > 0 for rate in self.part_rates.values()):
             raise ConfigError("part_rates", "must be positive")
         if self.weight_decay < 0:

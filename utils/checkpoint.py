@@ -1,21 +1,32 @@
-"""Checkpoints: written atomically, loaded without running code, and what makes a model stand alone.
+"""Checkpoints: written atomically, checked by a sum over the whole file, loaded without running code.
 
 `last.pt` holds everything to go on from (weights, optimiser, position); `best.pt` the weights only. Both hold the
 vocabulary and the model's configuration, so that a clip can be recognised from the file alone.
 """
 
+import hashlib
 import os
 import pickle
+import shutil
+import struct
 from dataclasses import dataclass, field
+from io import BufferedRandom
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from utils.errors import UserError
 from utils.files import replacing
 
 FORMAT = 1
+ZIP, ZIP_END = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+)  # how a zip begins, and its last record, of 22 bytes and a comment
+MARK, DIGEST = b"sha256:", 32  # a signature, which is that comment: this, then so many bytes
 
 
 @dataclass
@@ -78,21 +89,40 @@ def _with_score(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint so that `path` is always either the old file or the whole new one."""
-    with replacing(path) as partial, partial.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a checkpoint so that `path` is always either the old file or the whole new one.
+
+    Raises:
+        UserError: it cannot be written, for instance because the disk is full; what was there is still there.
+    """
+    try:
+        with replacing(path) as partial, partial.open("w+b") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            _sign(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # torch has an error of its own for a disk that took less than it gave
+        partial.unlink(missing_ok=True)
+        tensors = [x for x in tree_leaves(content) if isinstance(x, torch.Tensor)]
+        needed, free = sum(x.nbytes for x in tensors), shutil.disk_usage(path.parent).free
+        raise UserError(
+            f"{path}: cannot be written, {str(error).splitlines()[0]}; it needs {needed / 2**20:.0f} MiB, and "
+            f"{free / 2**20:.0f} MiB are free. Earlier checkpoints are as they were, and the same command continues"
+        ) from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint file, ours or published, on the CPU.
 
     Raises:
-        UserError: the file is missing, is no checkpoint, or holds more than tensors and plain data.
+        UserError: the file is missing, damaged, no checkpoint, or holds more than tensors and plain data.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
+    if _is_damaged(path):
+        raise UserError(f"{path}: damaged; its bytes are not those that were written")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # its message advises to load unsafely
@@ -105,3 +135,22 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a checkpoint; expected a dict, found {type(content).__name__}")
     return content
+
+
+def _sign(file: BufferedRandom) -> None:
+    """Give a zip, which a checkpoint is, a comment with the sum of its bytes; before that stands how long it is."""
+    file.seek(-2, os.SEEK_END)
+    file.write(struct.pack("<H", len(MARK) + DIGEST) + MARK)
+    file.seek(0)
+    file.write(hashlib.file_digest(file, "sha256").digest())
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a file was signed and has changed. Files of others, and of before there were signatures, are not."""
+    if path.stat().st_size == 0:  # which cannot be mapped
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if content[-DIGEST - len(MARK) : -DIGEST] != MARK:
+            return content[:4] == ZIP and content[-22:-18] != ZIP_END
+        with memoryview(content) as whole, whole[:-DIGEST] as signed:
+            return hashlib.sha256(signed).digest() != content[-DIGEST:]

@@ -27,7 +27,7 @@ class ScalarBoard(Protocol):
 
 
 class StopSignal:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop after the current step; a second one acts at once.
+    """Turns the first Ctrl-C, SIGTERM or SIGUSR1 into a wish to stop after the current step; a second one acts at once.
 
     Args:
         announced: say so when the first one comes.
@@ -35,9 +35,8 @@ class StopSignal:
 
     def __init__(self, announced: bool) -> None:
         self.requested, self.announced = False, announced
-        self._previous = {
-            number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        self._previous = {number: signal.signal(number, self._request) for number in asking}
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True

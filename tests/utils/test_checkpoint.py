@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,39 @@ def test_truncated_missing_and_foreign_files(tmp_path: Path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(UserError, match="expected a dict, found list"):
         load_checkpoint(path)
+
+
+def test_every_changed_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"model": {"w": torch.randn(500), "b": torch.zeros(3)}, "vocabulary": ["cold"]})
+    content = path.read_bytes()
+    draw = random.Random(1)
+    for place in [*draw.sample(range(len(content)), 300), *range(len(content) - 60, len(content))]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=r"last\.pt: "):
+            load_checkpoint(path)
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)["vocabulary"] == ["cold"]  # as it is to everybody else
+    torch.save({"vocabulary": ["winter"]}, path)  # of others, or of an earlier version
+    assert load_checkpoint(path)["vocabulary"] == ["winter"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"w": torch.ones(2**18)})
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, allowed[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"last\.pt: cannot be written.* needs 1 MiB, and \d+ MiB are free"
+        ):
+            save_checkpoint(path, {"w": torch.zeros(2**18)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert (load_checkpoint(path)["w"] == 1).all()
+    assert os.listdir(tmp_path) == ["last.pt"]
 
 
 def test_train_state_round_trip() -> None:

@@ -35,12 +35,12 @@ def resolved(folder: Path, **changes: Any) -> IsolatedConfig:
 
 
 def saved_run(folder: Path) -> nn.Module:
-    run = Run(folder, resolved(folder), ["cold", "winter"])
-    assert run.open(is_main=True) is None
     model = nn.Linear(2, 2)
-    run.state.finish_step({"total": 1.0}, 1.0, 0.0, 4)
-    run.state.finish_epoch(0.25)
-    run.save(model, torch.optim.Adam(model.parameters()), best=True)
+    with Run(folder, resolved(folder), ["cold", "winter"]) as run:
+        assert run.open(is_main=True) is None
+        run.state.finish_step({"total": 1.0}, 1.0, 0.0, 4)
+        run.state.finish_epoch(0.25)
+        run.save(model, torch.optim.Adam(model.parameters()), best=True)
     return model
 
 
@@ -145,3 +145,91 @@ def test_a_checkpoint_that_is_no_run_is_refused(tmp_path: Path) -> None:
     torch.save({"model_state": {}}, tmp_path / "last.pt")
     with pytest.raises(UserError, match=r"last\.pt|holds"):
         Run(tmp_path, resolved(tmp_path), ["cold"]).open(is_main=True)
+
+
+class Tied(nn.Module):
+    """Two names for the same weights, as text models have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(300, 300, bias=False), nn.Linear(300, 300, bias=False)
+        self.other.weight = self.one.weight
+
+
+def test_what_is_saved_is_of_the_moment_and_the_one_before_is_kept(tmp_path: Path) -> None:
+    model = Tied()
+    optimizer = torch.optim.SGD(model.parameters())
+    with Run(tmp_path, resolved(tmp_path), ["cold"]) as run:
+        run.open(is_main=True)
+        for value in (1.0, 2.0, 3.0, 4.0):
+            nn.init.constant_(model.one.weight, value)
+            run.save(model, optimizer, best=value == 2)
+    names = {"last.pt": 4, "previous.pt": 3, "best.pt": 2}
+    assert {path.name for path in tmp_path.glob("*.pt*")} == set(names)
+    for name, value in names.items():
+        found = load_checkpoint(tmp_path / name)["model"]
+        assert (found["one.weight"] == value).all() and (found["other.weight"] == value).all()
+        assert (tmp_path / name).stat().st_size < 1.2 * 300 * 300 * 4  # written once
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path) -> None:
+    model, vocabulary = nn.Linear(2, 2), ["cold"]
+    with Run(tmp_path, resolved(tmp_path), vocabulary) as run:
+        run.open(is_main=True)
+        for _ in range(2):
+            run.state.finish_step({"total": 1.0}, 1.0, 0.0, 4)
+            run.save(model, torch.optim.SGD(model.parameters()))
+    last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
+    for content in (last.read_bytes()[:-1000], None):  # cut off, and lost between two names
+        last.unlink() if content is None else last.write_bytes(content)
+        with Run(tmp_path, resolved(tmp_path), vocabulary) as run:
+            assert run.can_continue and run.open(is_main=True) is not None
+            assert run.state.step == 1
+            assert [f"{last}: damaged" in problem for problem in run.problems] == [True] * (
+                content is not None
+            )
+    previous.write_bytes(b"PK\x03\x04")
+    with pytest.raises(
+        UserError, match=r"previous\.pt: damaged.*; give another folder as run=\.\.\., or empty this"
+    ):
+        Run(tmp_path, resolved(tmp_path), vocabulary).open(is_main=True)
+
+
+def test_a_folder_in_use_is_refused_until_it_is_left(tmp_path: Path) -> None:
+    with Run(tmp_path, resolved(tmp_path), ["cold"]) as run:
+        run.open(is_main=True)
+        with pytest.raises(UserError, match="another training uses this folder"):
+            Run(tmp_path, resolved(tmp_path), ["cold"]).open(is_main=True)
+        Run(tmp_path, resolved(tmp_path), ["cold"]).open(is_main=False)  # of the same training
+    assert Run(tmp_path, resolved(tmp_path), ["cold"]).open(is_main=True) is None
+
+
+def test_a_checkpoint_is_due_after_so_many_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    model = nn.Linear(2, 2)
+    with Run(tmp_path, resolved(tmp_path, training__checkpoint_minutes=2.0), ["cold"]) as run:
+        run.open(is_main=True)
+        now[0] += 119
+        assert not run.save_is_due
+        now[0] += 2
+        assert run.save_is_due
+        run.save(model, torch.optim.SGD(model.parameters()))
+        assert not run.save_is_due
+
+
+def test_what_could_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: dict[str, Any]) -> None:
+        raise UserError(f"{path}: cannot be written")
+
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters())
+    monkeypatch.setattr("utils.run.save_checkpoint", full)
+    for times in (1, 2):  # at the end, or when the next one is to be written
+        with (
+            pytest.raises(UserError, match="cannot be written"),
+            Run(tmp_path, resolved(tmp_path), ["cold"]) as run,
+        ):
+            run.open(is_main=True)
+            for _ in range(times):
+                run.save(model, optimizer)
