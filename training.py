@@ -11,7 +11,7 @@ saves and stops after the current step, with exit code 130.
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from configs.schema import Config, load_experiment
 from utils.command_line import entry_point_parser
@@ -93,7 +93,7 @@ def train(config: Config) -> int:
 
     recorded = run.folder / "profile" if training.profile and processes.is_main else None
     progress_bar = log.progress(training.epochs * per_epoch, state.step)
-    with run, progress_bar as progress, profiled(recorded) as record_step:
+    with processes.telling_the_lost(), run, progress_bar as progress, profiled(recorded) as record_step:
         while not run.complete:
             epoch = state.step // per_epoch
             if state.validated < epoch:  # the epoch is complete
@@ -119,11 +119,14 @@ def train(config: Config) -> int:
             share = (state.step % per_epoch + 0.5) / per_epoch
             # What torch draws, as dropout does, depends on the step alone, like all that is random.
             torch.manual_seed(int(generator(seed, "torch", state.step, processes.rank).integers(2**63)))
-            losses = step(task.parts(batch, state.step), epoch, share)
+            losses = step.learn(task.parts(batch, state.step), epoch, share)
             losses["gradient_norm"] = gradient_norm(network)
             means, stopping = processes.agree(losses, stop.requested)
+            if not all(map(math.isfinite, means.values())):  # in all processes
+                clips = processes.gather([dataset.names[sample] for sample in batch.samples])
+                refuse_divergence(means, state.step, [name for part in clips for name in part])
+            step.update()
             norm = means.pop("gradient_norm")
-            refuse_divergence(means, state.step)
             state.finish_step(means, time.perf_counter() - started, waited, training.batch_size)
             log.step(state, means, progress, step_figures(step.schedule(epoch, share), norm, device))
             record_step()
@@ -201,9 +204,16 @@ def step_figures(
     return figures
 
 
-def refuse_divergence(losses: dict[str, float], step: int) -> None:
-    if not all(map(math.isfinite, losses.values())):
-        raise UserError(f"the loss at step {step} is not finite; try a lower training.learning_rate")
+def refuse_divergence(figures: dict[str, float], step: int, clips: list[str]) -> NoReturn:
+    """End a run whose loss or gradient is not finite, before the weights take it up.
+
+    What is not finite in a clip itself is refused where it is read.
+    """
+    broken = ", ".join(name for name, value in figures.items() if not math.isfinite(value))
+    raise UserError(
+        f"step {step}: not finite: {broken}, on the clips {', '.join(clips)}, in which everything is finite. The "
+        "checkpoint is of before this step; try a lower training.learning_rate, or runtime.precision=fp32"
+    )
 
 
 if __name__ == "__main__":

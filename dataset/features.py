@@ -44,8 +44,18 @@ class FeatureStore:
         return FeatureStore, (self.path,)
 
     def read(self, name: str) -> dict[str, Tensor]:
-        """{stream: float32 [steps, channels]} of a sentence."""
-        return {stream: self._file.get_tensor(f"{name}/{stream}") for stream in self._streams}
+        """{stream: float32 [steps, channels]} of a sentence.
+
+        Raises:
+            UserError: they are not finite.
+        """
+        features = {stream: self._file.get_tensor(f"{name}/{stream}") for stream in self._streams}
+        if not all(x.isfinite().all() for x in features.values()):
+            raise UserError(
+                f"{self.path}: features of {name!r} are not finite; take the sentence out, or remove "
+                "the file and make it again with python -m inference.features"
+            )
+        return features
 
     def refuse_other_origin(self, origin: str, source: str) -> None:
         """Raise a `UserError` if other weights than those of `source`, whose origin is given, computed them."""

@@ -206,6 +206,11 @@ class FootageReader:
         if len(points) < length:
             problem = f"has {length} frames but keypoints for only {len(points)}"
         points = points[np.minimum(indices, len(points) - 1)][:, self.keypoint_indices]
+        if not np.isfinite(points).all():
+            raise UserError(
+                f"{self.keypoints.path}: keypoints of clip {clip.name!r} are not finite; python -m dataset.check finds "
+                "all such clips: take them out of the annotations, or find their keypoints again"
+            )
         width, height = self.keypoints.frame_size(clip.name) or self.config.keypoints_picture[::-1]
         scale = np.array([self.grid[1] / width, self.grid[0] / height, 1.0], dtype=np.float32)
         return points * scale, problem

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from dataset.batch import Batch, Request, SampleSet
 from dataset.footage import FootageBatch, FootageDataset
 from dataset.frame_pool import FramePool
+from utils.errors import UserError
+from utils.progress import STOPPING
 from utils.seeding import generator
 
 
@@ -73,6 +75,24 @@ class _HandedOver(Dataset[FootageBatch]):
         return batch
 
 
+class _Loader(DataLoader[Batch]):
+    """Says in one line that a loading process is gone."""
+
+    def __iter__(self) -> Any:
+        return self._told(super().__iter__())  # which starts the processes now
+
+    def _told(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        try:
+            yield from batches
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"{str(error).splitlines()[0]} One that is killed mostly ran out of memory: lower data.workers or the "
+                "batch size; the same command continues"
+            ) from None
+
+
 def _loader(
     dataset: SampleSet, batches: Iterable[list[Request]], size: int, workers: int, pin: bool
 ) -> DataLoader[Batch]:
@@ -81,21 +101,22 @@ def _loader(
     read: Dataset[Any] = dataset
     if forked and isinstance(dataset, FootageDataset) and dataset.reads_frames:
         read = _HandedOver(dataset, workers, size)
-    return DataLoader(
+    return _Loader(
         read,
         sampler=batches,
         batch_size=None,  # a request is one for a whole batch
         num_workers=workers,
         pin_memory=pin,
         persistent_workers=workers > 0,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_leave_signals,
         multiprocessing_context="fork" if forked else None,
     )
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; only the training process decides what to do about it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals(worker: int) -> None:
+    """Terminals and clusters send theirs to every process; only the training process decides what to do about it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def training_loader(

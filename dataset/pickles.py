@@ -25,13 +25,26 @@ _ADMITTED = {
 }
 
 
-class _DataUnpickler(pickle.Unpickler):
+# A gzip may unpack to so many bytes, or to so many times its own size; data is never smaller by more.
+UNPACKED_BYTES, UNPACKED_TIMES = 2**26, 50
+
+
+class _DataUnpickler(pickle._Unpickler):  # not the one in C, which takes any memory that a few bytes ask for
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
         if module.startswith("numpy.core"):
             module = module.replace("numpy.core", "numpy._core")
         return super().find_class(module, name)
+
+
+def _unpacked(content: bytes) -> bytes:
+    most = max(UNPACKED_BYTES, UNPACKED_TIMES * len(content))
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(most + 1)
+    if len(unpacked) > most:
+        raise ValueError(f"it unpacks to more than {most / 2**20:.0f} MiB, which no data does")
+    return unpacked
 
 
 def load_data_pickle(path: Path) -> Any:
@@ -45,7 +58,7 @@ def load_data_pickle(path: Path) -> Any:
     content = path.read_bytes()
     try:
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+            content = _unpacked(content)
         return _DataUnpickler(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle can raise almost anything
         raise UserError(f"{path}: refused to load this pickle: {error}") from error

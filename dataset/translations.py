@@ -130,7 +130,11 @@ class TranslationDataset(SampleSet):
         features: dict[str, Tensor] = {}
         steps = torch.zeros(len(chosen), dtype=torch.int64)
         if self.store is not None:
-            found = [self.store.read(self.sentences[sample].name) for sample in chosen]
+            try:
+                found = [self.store.read(self.sentences[sample].name) for sample in chosen]
+            except UserError as error:
+                nothing = torch.empty(0)
+                return TranslationBatch([], {}, nothing, nothing, nothing, nothing, [], str(error))
             features = {
                 stream: pad_sequence([x[stream] + ADDED for x in found], batch_first=True)
                 for stream in found[0]

@@ -151,6 +151,7 @@ class TrainingStep(ABC, Generic[Part]):
         config: TrainingConfig,
     ):
         self.parallel, self.optimizer, self.config = parallel, optimizer, config
+        self._now: dict[str, float] = {}  # the schedule of the batch in work
 
     @abstractmethod
     def losses(self, part: Part, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -167,10 +168,16 @@ class TrainingStep(ABC, Generic[Part]):
         """What a task does to the weights once the optimiser is through; `schedule`: that of the epoch."""
 
     def __call__(self, parts: Iterable[Part], epoch: int, share: float = 0.0) -> dict[str, Tensor]:
-        """Train on one batch.
+        """Train on one batch: `learn`, then `update`."""
+        losses = self.learn(parts, epoch, share)
+        self.update()
+        return losses
 
-        At a learning rate of 0, that of the last epoch, weights stay as they are, so only the forward pass is run, for
-        the losses and the statistics of BatchNorm.
+    def learn(self, parts: Iterable[Part], epoch: int, share: float = 0.0) -> dict[str, Tensor]:
+        """Losses and gradients of one batch; the weights stay as they are.
+
+        At a learning rate of 0, that of the last epoch, only the forward pass is run, for the
+        losses and the statistics of BatchNorm.
 
         Args:
             parts: `training.accumulate` of them, of the same size.
@@ -180,21 +187,24 @@ class TrainingStep(ABC, Generic[Part]):
             Detached losses: `total` and the other figures of `losses`.
         """
         self.parallel.train()
-        schedule = self.schedule(epoch, share)
-        rate = schedule["learning_rate"]
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("share", 1.0)  # earlier versions had none
+        self._now = self.schedule(epoch, share)
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
         found: list[dict[str, Tensor]] = []
         for part in parts:
             is_last = len(found) + 1 == self.config.accumulate
-            with torch.set_grad_enabled(rate > 0), self._exchange(is_last):
+            with torch.set_grad_enabled(self._now["learning_rate"] > 0), self._exchange(is_last):
                 found.append(self._learn(part, epoch))
             del part  # the next one is prepared in its memory
+        return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}
+
+    def update(self) -> None:
+        """Change the weights by the gradients of the batch that was learned from last."""
+        rate = self._now["learning_rate"]
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("share", 1.0)  # earlier versions had none
         if rate > 0:
             self.optimizer.step()
-        self.after_step(schedule)
-        return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}
+        self.after_step(self._now)
 
     def _learn(self, part: Part, epoch: int) -> dict[str, Tensor]:
         """Losses of a part of a batch; their gradients are added up unless gradients are off."""
@@ -211,6 +221,6 @@ class TrainingStep(ABC, Generic[Part]):
 
 
 def gradient_norm(model: nn.Module) -> Tensor:
-    """Euclidean norm of all gradients of the last step, over all processes: a scalar on the device; 0 without any."""
+    """Euclidean norm of all gradients of the last batch, over all processes: a scalar on the device; 0 without any."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     return nn.utils.get_total_norm(gradients).to(next(model.parameters()).device)

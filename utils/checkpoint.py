@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import struct
+import zipfile
 from dataclasses import dataclass, field
 from io import BufferedRandom
 from mmap import ACCESS_READ, mmap
@@ -123,6 +124,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     if _is_damaged(path):
         raise UserError(f"{path}: damaged; its bytes are not those that were written")
+    if _unpacks(path):
+        raise UserError(f"{path}: not a checkpoint: it unpacks to more than it holds")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # its message advises to load unsafely
@@ -154,3 +157,14 @@ def _is_damaged(path: Path) -> bool:
             return content[:4] == ZIP and content[-22:-18] != ZIP_END
         with memoryview(content) as whole, whole[:-DIGEST] as signed:
             return hashlib.sha256(signed).digest() != content[-DIGEST:]
+
+
+def _unpacks(path: Path) -> bool:
+    """Whether a zip promises more bytes than it has; those of torch are not compressed, and none overlaps another."""
+    if not zipfile.is_zipfile(path):  # an older format
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist()) > path.stat().st_size
+    except zipfile.BadZipFile:
+        return False  # torch says what is wrong

@@ -7,6 +7,8 @@ single process. gloo on CPU, nccl on CUDA.
 import ctypes
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -70,6 +72,23 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
+    @contextmanager
+    def telling_the_lost(self) -> Iterator[None]:
+        """Say in one line that another process is gone, which torch tells as it finds out, in many words.
+
+        Raises:
+            UserError: another process of the group has ended.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.count > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise UserError(
+                    f"process {self.rank} of {self.count}: another process has ended, so this one does; look for its "
+                    "message. The same command continues from the last checkpoint"
+                ) from None
+            raise
+
 
 def choose_device(device: str) -> torch.device:
     """The device to compute on: `auto` (CUDA if there is one), `cpu` or `cuda`.
@@ -116,8 +135,23 @@ def start_processes(device: str, timeout: timedelta | None = None) -> Processes:
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)
     if count > 1:
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timeout)
+        backend = "nccl" if place.type == "cuda" else "gloo"
+        dist.init_process_group(
+            backend, store=_launcher_store(), rank=rank, world_size=count, timeout=timeout
+        )
     return Processes(rank, count, place)
+
+
+def _launcher_store() -> dist.Store | None:
+    """Where processes find one another, if a launcher that may start them again keeps it; None: torch makes its own.
+
+    torch 2.13 also reads there where the processes of the start before were, and waits for them.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    starts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return dist.PrefixStore(f"start {starts}", dist.TCPStore(address, port, is_master=False))
 
 
 def stop_processes() -> None:

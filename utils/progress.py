@@ -26,6 +26,9 @@ class ScalarBoard(Protocol):
     def flush(self) -> None: ...
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
 class StopSignal:
     """Turns the first Ctrl-C, SIGTERM or SIGUSR1 into a wish to stop after the current step; a second one acts at once.
 
@@ -35,8 +38,7 @@ class StopSignal:
 
     def __init__(self, announced: bool) -> None:
         self.requested, self.announced = False, announced
-        asking = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        self._previous = {number: signal.signal(number, self._request) for number in asking}
+        self._previous = {number: signal.signal(number, self._request) for number in STOPPING}
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True

@@ -1,8 +1,12 @@
 """Loaders: a batch depends on the seed and the position alone, however it reaches the training process."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -156,6 +160,29 @@ def test_mistakes_found_while_reading_reach_the_main_process(
     batches = training_batches(data, workers, batch_size=5, epochs=1)
     with pytest.raises(UserError, match="keypoints of clip 'c2' have no frames"):
         DamageLog(data.names, 1.0).note(batches[0])
+
+
+def test_keypoints_that_are_not_finite_are_named(clip_set: Path, tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(5)]
+    arrays = {name: clip_keypoints(0, 20) for name in names}
+    arrays["c3"][:, POINTS[0], 1] = np.inf
+    write_keypoints(tmp_path / "k.safetensors", arrays, dict.fromkeys(names, (SIDE, SIDE)), "truth", "1")
+    data = dataset(clip_set, "train", keypoints=str(tmp_path / "k.safetensors"))
+    (batch, *_) = training_batches(data, batch_size=5, epochs=1)
+    with pytest.raises(UserError, match="keypoints of clip 'c3' are not finite"):
+        DamageLog(data.names, 1.0).note(batch)
+
+
+def test_a_loading_process_that_is_killed_is_told(clip_set: Path) -> None:
+    data = dataset(clip_set, "train")
+    batches = iter(training_loader(data, TrainingSchedule(data, 4, 400, 5), 1, pin=False))
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(UserError, match=r"^DataLoader worker \(pid.* lower data\.workers or the batch size"):
+        for _ in batches:
+            pass
 
 
 def test_batches_that_are_kept_stay_as_they_are(clip_set: Path) -> None:

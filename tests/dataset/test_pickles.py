@@ -5,7 +5,9 @@ import collections
 import gzip
 import os
 import pickle
+import resource
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,23 @@ def test_damaged_pickles_are_refused_in_one_line(tmp_path: Path, content: bytes)
     with pytest.raises(UserError) as error:
         load_data_pickle(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(bytes(2**27)),
+        b"\x80\x04]r\xff\xff\xff\x7f.",  # a list, to be noted at place 2**31 - 1
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"abc.",  # a string of 2**40 bytes
+    ],
+    ids=["gzip", "memo", "length"],
+)
+def test_bombs_take_no_memory(tmp_path: Path, content: bytes) -> None:
+    path = saved(tmp_path, content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with suppress(UserError):  # the second one is a list like any other
+        assert load_data_pickle(path) == []
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18  # KiB
 
 
 def test_missing_pickle(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Training as a user starts it: resuming, several processes, and the stages that build on one another."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +92,7 @@ def test_a_killed_run_goes_on_from_within_an_epoch(project: Project) -> None:
     assert interrupt_after(project, config, broken, 8, signal.SIGKILL) == -signal.SIGKILL
     assert torch.load(broken / "last.pt", weights_only=True)["state"]["step"] >= 6
     assert project.run("training.py", "--config", config).returncode == 0
-    one, other = weights(straight), weights(broken)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same_weights(straight, broken)
     losses = [[line["loss"] for line in metrics(run, "step")] for run in (straight, broken)]
     assert losses[0] == losses[1] and len(losses[0]) == 16
 
@@ -151,6 +152,42 @@ def test_two_processes_train_to_the_losses_of_one(project: Project) -> None:
     losses = [line["loss"] for line in metrics(project.folder / "two", "step")]
     assert losses[0] == pytest.approx(alone[0], rel=1e-3)
     assert losses == pytest.approx(alone, rel=2e-2)
+
+
+def kill_rank(project: Project, name: str, restarts: int, **changes: object) -> tuple[int, str, float]:
+    """Start two processes and kill the second one after an epoch: exit code, messages, and seconds until the end."""
+    run = project.folder / name
+    command = project.command("training.py", "--config", project.config(name, **changes), processes=2)
+    command.insert(3, f"--max-restarts={restarts}")
+    with subprocess.Popen(
+        command, cwd=project.folder, env=project.environment(), stderr=subprocess.PIPE, text=True
+    ) as launcher:
+        while launcher.poll() is None and not (run / "best.pt").is_file():
+            time.sleep(0.01)
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if str(project.folder) in (process / "cmdline").read_text() and (
+                    "\0RANK=1\0" in (process / "environ").read_text()
+                ):
+                    os.kill(int(process.name), signal.SIGKILL)
+        killed = time.monotonic()
+        _, messages = launcher.communicate(timeout=200)
+        return launcher.returncode, messages, time.monotonic() - killed
+
+
+@pytest.mark.processes
+def test_a_killed_process_ends_the_others_or_all_start_again(project: Project) -> None:
+    """The figures are bit for bit those of an undisturbed training of two processes."""
+    changes = {"training__epochs": 4, "evaluation__validation_split": None}
+    straight = project.run("training.py", "--config", project.config("straight", **changes), processes=2)
+    assert straight.returncode == 0, straight.stderr
+    code, messages, seconds = kill_rank(project, "ended", 0, **changes)
+    assert code == 1 and seconds < 60
+    assert "error: process 0 of 2: another process has ended, so this one does" in messages
+    code, messages, _ = kill_rank(project, "restarted", 1, **changes)
+    assert code == 0, messages
+    assert "continuing after step" in messages
+    assert same_weights(project.folder / "straight", project.folder / "restarted")
 
 
 @pytest.mark.processes

@@ -181,6 +181,33 @@ def test_it_is_complete_after_its_last_epoch(tmp_path: Path, capsys: pytest.Capt
     assert "already trained" in capsys.readouterr().err and len(epochs(tmp_path)) == 10
 
 
+@pytest.mark.parametrize("poisoned", ["loss", "gradient_norm"])
+def test_what_is_not_finite_stops_the_run_before_the_weights_take_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoned: str
+) -> None:
+    """The square root has a finite value at 0, and an infinite slope."""
+    seen: list[tuple[nn.Module, dict[str, Tensor]]] = []
+    losses = LineStep.losses
+
+    def at_the_fifth(step: LineStep, part: Numbers, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        seen.append((step.parallel, {k: v.clone() for k, v in step.parallel.state_dict().items()}))
+        total, figures = losses(step, part, epoch)
+        if len(seen) == 5:
+            total = (
+                total * torch.nan if poisoned == "loss" else total + (step.parallel.weight * 0).sqrt().sum()
+            )
+        return total, figures
+
+    monkeypatch.setattr(LineStep, "losses", at_the_fifth)
+    names = r"(x\d+, ){3}x\d+"
+    broken = "total, gradient_norm" if poisoned == "loss" else "gradient_norm"
+    with pytest.raises(UserError, match=rf"^step 4: not finite: {broken}, on the clips {names}, in which"):
+        train(configuration(tmp_path))
+    network, before = seen[-1]
+    assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
+    assert load_checkpoint(tmp_path / "last.pt")["state"]["step"] == 3  # of the epoch before
+
+
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^task: 'other' is not known; known: isolated, continuous, translation, line$"

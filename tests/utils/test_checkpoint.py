@@ -4,6 +4,7 @@ import os
 import pickle
 import random
 import resource
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,18 @@ def test_every_changed_bit_is_noticed(tmp_path: Path) -> None:
     assert torch.load(path, weights_only=True)["vocabulary"] == ["cold"]  # as it is to everybody else
     torch.save({"vocabulary": ["winter"]}, path)  # of others, or of an earlier version
     assert load_checkpoint(path)["vocabulary"] == ["winter"]
+
+
+def test_a_checkpoint_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.zeros(2**20)}}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(UserError, match=r"bomb\.pt: not a checkpoint: it unpacks to more than it holds"):
+        load_checkpoint(tmp_path / "bomb.pt")
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
