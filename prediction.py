@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from inference.evaluation import Evaluator
 
 OF_ANALYSIS = {"baseline", "min_share", "min_clips", "min_similarity", "look_alikes_from"}
-OF_EVALUATION = {"split", "analyse"} | OF_ANALYSIS
+OF_EVALUATION = {"split", "analyse", "allow_missing"} | OF_ANALYSIS
 OF_WINDOW = {"out", "min_probability"}
 OF_VIDEO = {"keypoints", "top_k", "json", "overlay", "window"} | OF_WINDOW
 OF_ISOLATED = {"analyse", "top_k", "window", "min_probability"} | OF_ANALYSIS
@@ -48,6 +48,8 @@ def main() -> int:
     config = load_experiment(arguments.config, arguments.overrides)
     given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
     check(config, arguments, given)
+    if arguments.allow_missing:
+        config = replace(config, evaluation=replace(config.evaluation, allow_missing=True))
     arguments.eval_setting = evaluation_setting(config, arguments.eval_setting)
     if arguments.video is not None:
         from inference.one_video import recognise
@@ -80,6 +82,11 @@ def options() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("evaluation")
     group.add_argument("--split", choices=["train", "dev", "test"], default="test")
+    group.add_argument(
+        "--allow_missing",
+        action="store_true",
+        help="leave out clips that cannot be read, and say so beside every figure; else the first one ends it",
+    )
     group.add_argument(
         "--analyse", action="store_true", help="also: accuracy by gloss, confused pairs, look-alike signs"
     )
@@ -205,7 +212,10 @@ def evaluate(config: Config, arguments: argparse.Namespace) -> int:
     from tasks import build_task
     from tasks.translation import Translation
     from utils.distributed import start_processes, stop_processes
+    from utils.seeding import compute_repeatably
 
+    if config.runtime.deterministic:
+        compute_repeatably()
     split, setting = arguments.split, arguments.eval_setting
     run, source = evaluated_run(config, arguments.checkpoint), arguments.checkpoint or Path(config.run)
     processes = start_processes(config.runtime.device)

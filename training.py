@@ -11,7 +11,7 @@ saves and stops after the current step, with exit code 130.
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from configs.schema import Config, load_experiment
 from utils.command_line import entry_point_parser
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from utils.progress import RunLog
 
 INTERRUPTED = 130  # exit code of a run that was stopped and can be continued
+ADVICE = (
+    ". The checkpoint is of before this step; try a lower training.learning_rate, or runtime.precision=fp32, or let "
+    "some steps be left out: training.skip_steps"
+)
 
 
 def main() -> int:
@@ -53,8 +57,10 @@ def train(config: Config) -> int:
     from utils.profiling import profiled
     from utils.progress import RunLog, StopSignal
     from utils.run import Run
-    from utils.seeding import generator
+    from utils.seeding import compute_repeatably, generator
 
+    if config.runtime.deterministic:
+        compute_repeatably()
     processes = start_processes(config.runtime.device)
     training, seed, device = config.training, config.seed, processes.device
     training.refuse_uneven_batches(processes.count)
@@ -109,7 +115,7 @@ def train(config: Config) -> int:
             started = time.perf_counter()
             batch = next(batches)
             for line in damage.note(batch):
-                log.print(line)
+                log.warn(line)
             batch = batch.to(device)
             waited = time.perf_counter() - started
             if state.step % per_epoch == 0:
@@ -119,16 +125,30 @@ def train(config: Config) -> int:
             share = (state.step % per_epoch + 0.5) / per_epoch
             # What torch draws, as dropout does, depends on the step alone, like all that is random.
             torch.manual_seed(int(generator(seed, "torch", state.step, processes.rank).integers(2**63)))
+            # A skipped step must not leave its statistics of BatchNorm either.
+            may_skip = state.skipped < training.skip_steps
+            statistics = [buffer.clone() for buffer in network.buffers()] if may_skip else []
             losses = step.learn(task.parts(batch, state.step), epoch, share)
             losses["gradient_norm"] = gradient_norm(network)
             means, stopping = processes.agree(losses, stop.requested)
             if not all(map(math.isfinite, means.values())):  # in all processes
                 clips = processes.gather([dataset.names[sample] for sample in batch.samples])
-                refuse_divergence(means, state.step, [name for part in clips for name in part])
-            step.update()
-            norm = means.pop("gradient_norm")
-            state.finish_step(means, time.perf_counter() - started, waited, training.batch_size)
-            log.step(state, means, progress, step_figures(step.schedule(epoch, share), norm, device))
+                problem = divergence(means, state.step, [name for part in clips for name in part])
+                nothing_else = state.steps == 0 and (state.step + 1) % per_epoch == 0
+                if not may_skip or nothing_else:
+                    raise UserError(problem + ADVICE)
+                for buffer, earlier in zip(network.buffers(), statistics, strict=True):
+                    buffer.copy_(earlier)
+                state.skip_step()
+                log.print(
+                    f"{problem}; skipped, as {state.skipped} of training.skip_steps={training.skip_steps}"
+                )
+                progress.update()
+            else:
+                step.update()
+                norm = means.pop("gradient_norm")
+                state.finish_step(means, time.perf_counter() - started, waited, training.batch_size)
+                log.step(state, means, progress, step_figures(step.schedule(epoch, share), norm, device))
             record_step()
             if stopping:
                 break
@@ -204,15 +224,11 @@ def step_figures(
     return figures
 
 
-def refuse_divergence(figures: dict[str, float], step: int, clips: list[str]) -> NoReturn:
-    """End a run whose loss or gradient is not finite, before the weights take it up.
-
-    What is not finite in a clip itself is refused where it is read.
-    """
+def divergence(figures: dict[str, float], step: int, clips: list[str]) -> str:
+    """What is not finite in a step, in words; what is not finite in a clip itself is found where it is read."""
     broken = ", ".join(name for name, value in figures.items() if not math.isfinite(value))
-    raise UserError(
-        f"step {step}: not finite: {broken}, on the clips {', '.join(clips)}, in which everything is finite. The "
-        "checkpoint is of before this step; try a lower training.learning_rate, or runtime.precision=fp32"
+    return (
+        f"step {step}: not finite: {broken}, on the clips {', '.join(clips)}, in which everything is finite"
     )
 
 

@@ -41,6 +41,8 @@ class EvaluationConfig:
     validation_split: Literal["train", "dev", "test"] | None = "dev"  # read after an epoch; null: none
     validate_every: int = 1  # so many epochs, and after the last one
     batch_size: int = 8  # clips at a time
+    # Leave out clips that cannot be read, and say so beside every figure; false: the first one ends the evaluation.
+    allow_missing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("validate_every", "batch_size"):

@@ -18,14 +18,22 @@ class Request(NamedTuple):
     draw: tuple[int, int, int] | None
 
 
+class Problem(NamedTuple):
+    """What was wrong with a sample; `unreadable`: nothing could be made of it, so it is not in its batch."""
+
+    sample: int
+    text: str
+    unreadable: bool = False
+
+
 class Batch(Protocol):
     """Samples that are computed together.
 
-    samples: index of each in its data set. problems: (sample, what was wrong with it). error: why none could be read.
+    samples: index of each in its data set. problems: of those that were asked for. error: why none could be read.
     """
 
     samples: list[int]
-    problems: list[tuple[int, str]]
+    problems: list[Problem]
     error: str | None
 
     def to(self, device: torch.device) -> Self: ...
@@ -56,25 +64,33 @@ class DamageLog:
     Args:
         names: of all samples, in their order.
         max_share: of them may be damaged, in [0, 1].
+        refusal: what to add to the reason why one cannot be read, which ends the run; None: it may be left out.
+
+    Attributes:
+        damaged: {sample: whether it cannot be read at all}.
     """
 
-    def __init__(self, names: list[str], max_share: float):
-        self.names, self.max_share = names, max_share
-        self.damaged: set[int] = set()
+    def __init__(self, names: list[str], max_share: float, refusal: str | None = None):
+        self.names, self.max_share, self.refusal = names, max_share, refusal
+        self.damaged: dict[int, bool] = {}
 
     def note(self, batch: Batch) -> list[str]:
         """One line for each sample newly found damaged.
 
         Raises:
-            UserError: more than the set share of all samples is damaged, or one could not be read at all.
+            UserError: more than the set share of all samples is damaged, or one that must be read cannot be.
         """
         if batch.error is not None:
             raise UserError(batch.error)
         lines = []
-        for sample, problem in batch.problems:
+        for sample, text, unreadable in batch.problems:
+            if unreadable and self.refusal is not None:
+                raise UserError(f"clip {self.names[sample]!r} cannot be read: {text}{self.refusal}")
             if sample not in self.damaged:
-                self.damaged.add(sample)
-                lines.append(f"damaged clip {self.names[sample]!r}: {problem}")
+                lines.append(
+                    f"{'unreadable' if unreadable else 'damaged'} clip {self.names[sample]!r}: {text}"
+                )
+            self.damaged[sample] = unreadable
         if len(self.damaged) > self.max_share * len(self.names):
             raise UserError(
                 f"{len(self.damaged)} of {len(self.names)} clips are damaged, more than data.max_damaged_share "

@@ -83,17 +83,23 @@ class ClipDataset(FootageDataset):
     Args:
         clips: of one split.
         vocabulary: glosses in class order.
-        reader: checked against the clips here, so that a missing file ends the run before it starts.
+        reader: of the clips.
         crops: evaluation crops of each clip; None draws a random training window per request.
+        check: whether the clips are there, so that a missing one ends the run before it starts.
     """
 
     clips: Sequence[Clip]
     reader: ClipReader
 
     def __init__(
-        self, clips: list[Clip], vocabulary: list[str], reader: ClipReader, crops: list[Crop] | None
+        self,
+        clips: list[Clip],
+        vocabulary: list[str],
+        reader: ClipReader,
+        crops: list[Crop] | None,
+        check: bool = True,
     ):
-        super().__init__(clips, reader)
+        super().__init__(clips, reader, check)
         self.crops = crops
         classes = {gloss: i for i, gloss in enumerate(vocabulary)}
         self.labels = [classes[clip.gloss] for clip in clips]
@@ -116,5 +122,5 @@ class ClipDataset(FootageDataset):
             windows=torch.from_numpy(np.concatenate([sample.windows for sample in samples]))
             if samples
             else torch.empty(0),
-            labels=torch.tensor([self.labels[request.sample] for request in requests]),
+            labels=torch.tensor([self.labels[clip] for clip in common["samples"]]),
         )

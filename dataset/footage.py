@@ -1,7 +1,7 @@
 """Raw clips, whatever they show: some of their frames and keypoints, from where the configuration says they are."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from dataset.annotations import Clip
-from dataset.batch import Request, SampleSet
+from dataset.batch import Problem, Request, SampleSet
 from dataset.config import FootageConfig
 from dataset.frame_cache import FrameCache
 from dataset.keypoints import KeypointStore, open_keypoints
 from dataset.video import Decoded, FileSource, count_frames, decode_images, decode_video
 from utils.errors import UserError
+from utils.seeding import generator
 
 Array = TypeVar("Array", np.ndarray, Tensor)
+REPLACEMENTS = 10  # tried, one after the other, for a clip that cannot be read
 # From the length of a clip to its windows: of each, the frames it is made of, int64 [T].
 Choose = Callable[[int], Sequence[np.ndarray]]
 
@@ -55,14 +57,14 @@ class FootageBatch:
 
     samples: index of each clip in its list. frames: uint8 [F, H, W, 3], every frame of all clips once, or None.
     keypoints: float32 [F, J, 3], x and y in pixels of the grid, or None. windows: int64 [W, T], the frames that each
-    window is made of. problems: (clip, what was wrong).
+    window is made of. problems: of clips that were asked for. error: why there are none.
     """
 
     samples: list[int]
     frames: Tensor | None
     keypoints: Tensor | None
     windows: Tensor
-    problems: list[tuple[int, str]]
+    problems: list[Problem]
     error: str | None
 
     def crops(self) -> tuple[Tensor | None, Tensor | None]:
@@ -168,7 +170,11 @@ class FootageReader:
 
     def read(self, clip: Clip, choose: Choose, room: np.ndarray | None = None) -> Sample:
         """A clip at the frames that `choose` says; its frames at the beginning of `room`, uint8 [at least F, height,
-        width, 3], where that is given."""
+        width, 3], where that is given.
+
+        Raises:
+            UserError: its file or keypoints are missing, not a frame can be decoded, or a keypoint is not finite.
+        """
         content = None
         if self.source is not None and not self.config.is_images:
             content = self.source.read(self.path(clip))
@@ -178,6 +184,8 @@ class FootageReader:
         sample = Sample(windows.reshape(len(indices), -1), int(wanted[0]))
         if self.source is not None:
             decoded = self._decode(clip, content, wanted + (clip.start_frame or 0), room)
+            if not decoded.found:
+                raise UserError(f"{self.source.path}: {self.path(clip)}: {decoded.problem}")
             sample.frames, sample.problem = decoded.frames, decoded.problem
         if self.keypoints is not None:
             sample.keypoints, problem = self.keypoints_at(clip, wanted, length)
@@ -199,6 +207,8 @@ class FootageReader:
         """The keypoints of a clip of `length` frames at frame numbers int [frames]: float32 [frames, J, 3], x and y in
         pixels of the grid; and what was wrong with them."""
         assert self.keypoints is not None
+        if clip.name not in self.keypoints:
+            raise UserError(f"{self.keypoints.path}: no keypoints of clip {clip.name!r}")
         points = self.keypoints.read(clip.name)
         if not len(points):
             raise UserError(f"{self.keypoints.path}: the keypoints of clip {clip.name!r} have no frames")
@@ -226,11 +236,16 @@ class FootageDataset(SampleSet):
 
     Args:
         clips: of one split.
-        reader: checked against the clips here, so that a missing file ends the run before it starts.
+        reader: of the clips.
+        check: whether the clips are there, so that a missing one ends the run before it starts.
+
+    A clip that cannot be read is replaced by another one in training, which the draw of the request decides, and left
+    out in evaluation.
     """
 
-    def __init__(self, clips: Sequence[Clip], reader: FootageReader):
-        reader.check(clips)
+    def __init__(self, clips: Sequence[Clip], reader: FootageReader, check: bool = True):
+        if check:
+            reader.check(clips)
         self.clips, self.reader = clips, reader
 
     def __len__(self) -> int:
@@ -267,29 +282,41 @@ class FootageDataset(SampleSet):
     def read_together(self, requests: list[Request], room: np.ndarray) -> tuple[list[Sample], dict[str, Any]]:
         """The clips, their windows counted in the frames of all of them; and what a batch has of them but `windows`."""
         samples: list[Sample] = []
+        clips: list[int] = []
+        problems: list[Problem] = []
         first = 0
-        try:
-            for request in requests:
-                sample = self.reader.read(self.clips[request.sample], self.choose(request), room[first:])
+        for request in requests:
+            for candidate in candidates(request, len(self)):
+                choose = self.choose(candidate)
+                try:
+                    sample = self.reader.read(self.clips[candidate.sample], choose, room[first:])
+                except UserError as reason:
+                    problems.append(Problem(candidate.sample, str(reason), unreadable=True))
+                    continue
+                if sample.problem is not None:
+                    problems.append(Problem(candidate.sample, sample.problem))
                 sample.windows += first
                 first = int(sample.windows.max()) + 1
                 samples.append(sample)
-        except UserError as error:
-            return [], {
-                "samples": [],
-                "frames": None,
-                "keypoints": None,
-                "problems": [],
-                "error": str(error),
-            }
-        clips = [request.sample for request in requests]
+                clips.append(candidate.sample)
+                break
+        error = None
+        if requests and requests[0].draw is not None and len(samples) < len(requests):
+            error = f"{REPLACEMENTS + 1} clips one after the other cannot be read, the last one: {problems[-1].text}"
         points = [sample.keypoints for sample in samples if sample.keypoints is not None]
         return samples, {
             "samples": clips,
             "frames": torch.from_numpy(room[:first]) if self.reads_frames else None,
             "keypoints": torch.from_numpy(np.concatenate(points)) if points else None,
-            "problems": [
-                (c, x.problem) for c, x in zip(clips, samples, strict=True) if x.problem is not None
-            ],
-            "error": None,
+            "problems": problems,
+            "error": error,
         }
+
+
+def candidates(request: Request, samples: int) -> Iterator[Request]:
+    """The request, and in training those that replace it, should its clip be unreadable: one after the other."""
+    yield request
+    if request.draw is not None:
+        seed, *place = request.draw
+        for sample in generator(seed, "replacement", *place).integers(samples, size=REPLACEMENTS):
+            yield Request(int(sample), request.draw)

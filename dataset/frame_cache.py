@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.config import Picture
-from dataset.video import Decoded, count_frames, decode_video
+from dataset.video import MOST_BYTES, Decoded, count_frames, decode_video
 from utils.errors import UserError
 
 
@@ -38,7 +38,7 @@ class FrameCache:
             ) from None
 
     def decode(self, content: bytes, indices: np.ndarray, room: np.ndarray | None = None) -> Decoded:
-        """As `decode_video`; a damaged video is decoded anew each time, and reported.
+        """As `decode_video`; a damaged video is decoded anew each time and reported, and so is one of absurd length.
 
         Raises:
             UserError: the folder cannot be written.
@@ -46,7 +46,9 @@ class FrameCache:
         path = self._path(content)
         if not path.is_file():
             count = count_frames(content)
-            whole = decode_video(content, np.arange(count), self.picture) if count > indices.max() else None
+            size = count * self.picture.height * self.picture.width * 3
+            usable = indices.max() < count and size < MOST_BYTES
+            whole = decode_video(content, np.arange(count), self.picture) if usable else None
             if whole is None or whole.problem is not None:
                 return decode_video(content, indices, self.picture, room)
             self._keep(path, whole.frames)
@@ -54,7 +56,7 @@ class FrameCache:
         if indices[-1] >= len(kept):
             return decode_video(content, indices, self.picture, room)
         out = None if room is None else room[: len(indices)]
-        return Decoded(np.take(kept, indices, axis=0, out=out, mode="clip"))
+        return Decoded(np.take(kept, indices, axis=0, out=out, mode="clip"), len(indices))
 
     def announcement(self, frames: int) -> str:
         """One line about what so many frames will take on disk."""

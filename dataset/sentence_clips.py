@@ -57,11 +57,11 @@ class SentenceDataset(FootageDataset):
     Args:
         sentences: of one split.
         classes: of their glosses.
-        reader: of the clips; checked against the sentences here, so that what is missing ends the run before it
-            starts.
+        reader: of the clips.
         data: how many frames of a sentence are read, at which speeds, and how batches are arranged.
         training: draw the frames of every request at random; sentences must then be learnable: no gloss that has no
             class, and as many steps as CTC needs.
+        check: whether the clips are there and long enough, so that one that is not ends the run before it starts.
 
     Raises:
         UserError: which sentence cannot be used, and why.
@@ -76,13 +76,15 @@ class SentenceDataset(FootageDataset):
         reader: FootageReader,
         data: SentenceDataConfig,
         training: bool,
+        check: bool = True,
     ):
-        super().__init__(sentences, reader)
+        super().__init__(sentences, reader, check)
         self.data, self.training = data, training
         self.most = data.max_frames
         self.glosses = [classes.of(sentence) if training else [] for sentence in sentences]
-        for sentence, glosses in zip(sentences, self.glosses, strict=True):
-            self._check(sentence, glosses)
+        if check:
+            for sentence, glosses in zip(sentences, self.glosses, strict=True):
+                self._check(sentence, glosses)
 
     def _check(self, sentence: Sentence, glosses: list[int]) -> None:
         """What can be seen without decoding."""
@@ -127,10 +129,8 @@ class SentenceDataset(FootageDataset):
         return np.concatenate(arranged)
 
     def most_frames(self, clips: int) -> int:
-        lengths = sorted(
-            (min(sentence.length or self.most, self.most) for sentence in self.clips), reverse=True
-        )
-        return sum(lengths[:clips])
+        # A clip that replaces another one may be in the batch already.
+        return clips * max((min(x.length or self.most, self.most) for x in self.clips), default=0)
 
     def choose(self, request: Request) -> Choose:
         where, draw = f"sentence {self.clips[request.sample].name!r}", request.draw
@@ -147,7 +147,7 @@ class SentenceDataset(FootageDataset):
 
     def read(self, requests: list[Request], room: np.ndarray) -> SentenceBatch:
         samples, common = self.read_together(requests, room)
-        glosses = [self.glosses[request.sample] for request in requests]
+        glosses = [self.glosses[clip] for clip in common["samples"]]
         return SentenceBatch(
             **common,
             windows=_padded([torch.from_numpy(sample.windows[0]) for sample in samples]),

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from dataset.batch import Request, SampleSet
+from dataset.batch import Problem, Request, SampleSet
 from dataset.features import FeatureStore
 from dataset.sentences import GlossClasses, Sentence
 from dataset.texts import TextVocabulary
@@ -34,7 +34,7 @@ class TranslationBatch:
     glosses: Tensor
     counts: Tensor
     labels: Tensor
-    problems: list[tuple[int, str]]
+    problems: list[Problem]
     error: str | None
 
     def to(self, device: torch.device) -> Self:

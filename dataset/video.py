@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,20 +27,29 @@ from utils.errors import UserError
 # of this machine; a list of files to join (ffconcat) is one.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,ivf,gif"
 
+# Bounds on what a file may ask for, far beyond what a recording of signing needs: pixels of a picture (8K has 33
+# million), bytes of a file, and how often larger than packed a file in a zip may be.
+MOST_PIXELS, MOST_BYTES, MOST_UNPACKED = 40_000_000, 4 << 30, 50
+
+# What a damaged zip makes its reader raise; RuntimeError: it wants a password or an unknown packing.
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
 # Options of libx264 for the same bytes on every processor; its code for AVX-512 does not even repeat its own.
 REPRODUCIBLE = {"x264-params": "cpu-independent=1"}
 
 
 @dataclass
 class Decoded:
-    """frames: uint8 RGB [wanted, height, width, 3]. problem: what was wrong with the clip, None if nothing."""
+    """frames: uint8 RGB [wanted, height, width, 3], of which `found` could be decoded. problem: what was wrong with
+    the clip, None if nothing."""
 
     frames: np.ndarray
+    found: int
     problem: str | None = None
 
 
 class FileSource:
-    """Files by relative path, from a zip (opened once per process) or from a folder.
+    """Files by relative path, from a zip (opened once per process) or from a folder, which paths cannot leave.
 
     Raises:
         UserError: there is no such zip or folder.
@@ -61,7 +71,10 @@ class FileSource:
             raise UserError(f"{path}: neither a folder nor a zip file: {error}") from None
 
     def __contains__(self, name: str) -> bool:
-        return (self.path / name).is_file() if self.path.is_dir() else name in self._members
+        if not self.path.is_dir():
+            return name in self._members
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        return inside and (self.path / name).is_file()
 
     def names(self) -> list[str]:
         """All files, sorted; without what operating systems leave beside them."""
@@ -76,9 +89,23 @@ class FileSource:
         )
 
     def read(self, name: str) -> bytes:
-        if self.path.is_dir():
-            return (self.path / name).read_bytes()
-        return self._archive().read(name)
+        """The content of a file.
+
+        Raises:
+            UserError: it is missing, damaged, or absurdly large.
+        """
+        if name not in self:
+            raise UserError(f"{self.path}: no file {name!r}")
+        try:
+            if self.path.is_dir():
+                file = self.path / name
+                _refuse_large(file.stat().st_size)
+                return file.read_bytes()
+            member = self._archive().getinfo(name)
+            _refuse_large(member.file_size, member.compress_size)
+            return self._archive().read(name)
+        except (OSError, ValueError, *BAD_ZIP) as error:
+            raise UserError(f"{self.path}: {name} cannot be read: {error}") from None
 
     def stamp(self, name: str) -> tuple[int, int]:
         """What tells whether a file has changed: its size, and its time or checksum."""
@@ -98,6 +125,14 @@ class FileSource:
 
     def read_if_there(self, name: str) -> bytes | None:
         return self.read(name) if name in self else None
+
+
+def _refuse_large(size: int, packed: int | None = None) -> None:
+    """Raise a `ValueError` for a file of so many bytes, if it is too large, or for so few in a zip."""
+    if size > MOST_BYTES or (packed is not None and size > max(MOST_BYTES // 64, MOST_UNPACKED * packed)):
+        raise ValueError(
+            f"it has {size / 2**20:.0f} MiB" + ("" if packed is None else f", packed in {packed}")
+        )
 
 
 class VideoFacts(NamedTuple):
@@ -135,7 +170,7 @@ def count_frames(content: bytes) -> int:
 
 
 def _open(content: bytes) -> av.container.InputContainer:
-    options = {"format_whitelist": CONTAINERS}
+    options = {"format_whitelist": CONTAINERS, "max_pixels": str(MOST_PIXELS)}
     return av.open(io.BytesIO(content), "r", options=options, metadata_errors="ignore")
 
 
@@ -178,7 +213,7 @@ def decode_video(
     if done < len(indices):
         problem = problem or f"ends before frame {indices[done]}"
         frames[done:] = frames[done - 1] if done else 0
-    return Decoded(frames, problem)
+    return Decoded(frames, done, problem)
 
 
 def _room(room: np.ndarray | None, indices: np.ndarray, picture: Picture) -> np.ndarray:
@@ -196,7 +231,11 @@ def _walk(
         yield 0, None, "has no video stream"
         return
     stream = container.streams.video[0]
+    if stream.width * stream.height > MOST_PIXELS:
+        yield 0, None, f"has pictures of {stream.width} x {stream.height} pixels"
+        return
     stream.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # of what the frames themselves say
     number = 0
     for packet in container.demux(stream):
         try:
@@ -284,7 +323,7 @@ def decode_images(
 ) -> Decoded:
     """The same from image files: `contents` are those at `indices`, None for one that is missing."""
     problem = None
-    frames = _room(room, indices, picture)
+    frames, found = _room(room, indices, picture), 0
     for place, (index, content) in enumerate(zip(indices, contents, strict=True)):
         bgr = _decode_image(content)
         if bgr is None:
@@ -292,7 +331,8 @@ def decode_images(
             frames[place] = frames[place - 1] if place else 0
             continue
         frames[place] = _resized(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), picture)
-    return Decoded(frames, problem)
+        found += 1
+    return Decoded(frames, found, problem)
 
 
 def _resized(rgb: np.ndarray, picture: Picture) -> np.ndarray:
@@ -336,5 +376,14 @@ class ImageFrames:
 
 
 def _decode_image(content: bytes | None) -> np.ndarray | None:
-    """uint8 BGR [H, W, 3], or None."""
-    return None if not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    """uint8 BGR [H, W, 3], or None; also for a picture that is absurdly large, before memory is taken for it."""
+    if not content:
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as header:
+            width, height = header.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    if width * height > MOST_PIXELS:
+        return None
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)

@@ -20,7 +20,16 @@ from report.analysis import confusion_counts
 from report.pictures import MATRIX_GLOSSES, confusion_picture, on_white
 from utils.distributed import Processes
 from utils.files import write_json
-from utils.metrics import TOP_K, Accuracy, accuracy, bootstrap_intervals, true_ranks
+from utils.metrics import (
+    COMPLETE,
+    TOP_K,
+    Accuracy,
+    Coverage,
+    accuracy,
+    bootstrap_intervals,
+    noted,
+    true_ranks,
+)
 
 EVAL_SETTINGS: dict[str, list[Crop]] = {"origin": ["central"], "3x_pad": ["start", "central", "end"]}
 BEST_KEPT = 5  # glosses written of each clip
@@ -40,7 +49,7 @@ class Outcome(NamedTuple):
 
 @dataclass
 class AccuracyResults:
-    """The outcome of every clip of a split under one setting.
+    """The outcome of every clip of a split that could be read, under one setting.
 
     names, labels (int [clips]): in annotation order. ranks: {head or ensemble: int [clips]}. best: int [clips, 5],
     probabilities: float32 [clips, 5], of the reported prediction; fewer of a smaller vocabulary.
@@ -53,6 +62,7 @@ class AccuracyResults:
     best: np.ndarray
     probabilities: np.ndarray
     reported_name: str
+    coverage: Coverage = COMPLETE
 
     def accuracy(self, name: str) -> Accuracy:
         return accuracy(self.ranks[name], self.labels)
@@ -84,7 +94,7 @@ class AccuracyResults:
 
     def summary(self) -> str:
         top, per_class = self.reported.per_instance, self.reported.per_class
-        return f"top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {per_class[1]:.4f})"
+        return f"top-1 {top[1]:.4f}, top-5 {top[5]:.4f} (per class {per_class[1]:.4f}){noted(self.coverage)}"
 
     def scalars(self) -> dict[str, float]:
         """Accuracies of every head."""
@@ -118,17 +128,20 @@ class AccuracyResults:
         low, high = self.intervals[self.reported_name]["per_instance"]["1"]
         lines.append(
             f"* {len(self.names)} clips: top-1 per instance between {100 * low:.2f} and {100 * high:.2f} (95 %)"
+            f"{noted(self.coverage)}"
         )
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:
         """JSON that everything else is made from: the report, the analysis, the tables.
 
+        `coverage` of the split, then
         `accuracy` by head and ensemble (shares, with their 95 % bootstrap intervals), `reported`, the `vocabulary`, and
         `clips` with the label, its `rank` in the reported prediction (0 = best) and the five best glosses.
         """
         found = {name: self.accuracy(name) for name in self.ranks}
         content = {
+            "coverage": self.coverage.content(),
             "reported": self.reported_name,
             "accuracy": {
                 name: {
@@ -197,8 +210,8 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
         self.vocabulary, self.runtime = vocabulary, config.runtime
         self.reported = reported_prediction(config.model)
         super().__init__(
-            ClipDataset(clips, vocabulary, reader, self.crops),
-            config.evaluation.batch_size,
+            ClipDataset(clips, vocabulary, reader, self.crops, check=not config.evaluation.allow_missing),
+            config.evaluation,
             config.data.workers,
             config.data.max_damaged_share,
             processes,
@@ -221,16 +234,22 @@ class AccuracyEvaluator(Evaluator[dict[str, Outcome], AccuracyResults]):
         ]
         return [dict(zip(self.places, of_clip, strict=True)) for of_clip in zip(*by_setting, strict=True)]
 
-    def results(self, outcomes: list[dict[str, Outcome]]) -> dict[str, AccuracyResults]:
-        return {setting: self._results([outcome[setting] for outcome in outcomes]) for setting in self.places}
+    def results(
+        self, outcomes: dict[int, dict[str, Outcome]], coverage: Coverage
+    ) -> dict[str, AccuracyResults]:
+        return {
+            setting: self._results(list(outcomes), [x[setting] for x in outcomes.values()], coverage)
+            for setting in self.places
+        }
 
-    def _results(self, outcomes: list[Outcome]) -> AccuracyResults:
+    def _results(self, clips: list[int], outcomes: list[Outcome], coverage: Coverage) -> AccuracyResults:
         return AccuracyResults(
-            self.dataset.names,
-            np.array(self.dataset.labels),
+            [self.dataset.clips[clip].name for clip in clips],
+            np.array([self.dataset.labels[clip] for clip in clips]),
             self.vocabulary,
             {name: np.array([outcome.ranks[name] for outcome in outcomes]) for name in outcomes[0].ranks},
             np.stack([outcome.best for outcome in outcomes]),
             np.stack([outcome.probabilities for outcome in outcomes]),
             self.reported,
+            coverage,
         )

@@ -3,6 +3,7 @@
 A process keeps of each sample what the results need, no more, and sends that to the others.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,21 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from torch import nn
 
+from configs.schema import EvaluationConfig
 from dataset.batch import DamageLog, SampleSet
 from dataset.loader import evaluation_loader
 from utils.distributed import Processes
+from utils.errors import UserError
+from utils.metrics import Coverage
 from utils.progress import StopSignal, progress_bar
 
 Outcome = TypeVar("Outcome")
 R = TypeVar("R", bound="Results")
+
+
+REFUSAL = (
+    "; --allow_missing leaves such clips out and says how many (in training: evaluation.allow_missing=true)"
+)
 
 
 class Results(Protocol):
@@ -51,7 +60,8 @@ class Evaluator(ABC, Generic[Outcome, R]):
 
     Args:
         dataset: the samples.
-        batch_size, workers: how they are loaded.
+        config: of the evaluation: how many samples at a time, and whether some may be missing.
+        workers: loading processes.
         max_damaged_share: see `DamageLog`.
 
     Attributes:
@@ -63,15 +73,23 @@ class Evaluator(ABC, Generic[Outcome, R]):
     def __init__(
         self,
         dataset: SampleSet,
-        batch_size: int,
+        config: EvaluationConfig,
         workers: int,
         max_damaged_share: float,
         processes: Processes,
     ):
         self.dataset, self.processes = dataset, processes
         self.max_damaged_share = max_damaged_share
+        self.refusal: str | None = REFUSAL
+        if config.allow_missing:
+            self.max_damaged_share, self.refusal = 1.0, None
         self.loader = evaluation_loader(
-            dataset, batch_size, workers, processes.device.type == "cuda", processes.rank, processes.count
+            dataset,
+            config.batch_size,
+            workers,
+            processes.device.type == "cuda",
+            processes.rank,
+            processes.count,
         )
 
     @abstractmethod
@@ -83,12 +101,13 @@ class Evaluator(ABC, Generic[Outcome, R]):
         """What is kept of each sample of a batch on the device. Picklable, and small: all processes get that of all."""
 
     @abstractmethod
-    def results(self, outcomes: list[Outcome]) -> dict[str, R]:
-        """{evaluation setting: results} of the outcomes of all samples, in their order."""
+    def results(self, outcomes: dict[int, Outcome], coverage: Coverage) -> dict[str, R]:
+        """{evaluation setting: results} of {sample: outcome}, in their order."""
 
     def run(self, network: nn.Module, stop: StopSignal | None = None) -> dict[str, R] | None:
         """{evaluation setting: results}; None if a stop was requested on the way."""
-        damage = DamageLog(self.dataset.names, self.max_damaged_share)
+        names = self.dataset.names
+        damage = DamageLog(names, self.max_damaged_share, self.refusal)
         found: dict[int, Outcome] = {}
         self.network = self.take(network)
         with progress_bar(len(self.loader), 0, "batch", self.processes.is_main and stop is None) as progress:
@@ -96,13 +115,22 @@ class Evaluator(ABC, Generic[Outcome, R]):
                 if stop is not None and stop.requested:
                     break
                 for line in damage.note(batch):
-                    progress.write(line)
-                outcomes = self.outcomes(batch.to(self.processes.device))
-                found |= zip(batch.samples, outcomes, strict=True)
+                    progress.write(line, file=sys.stderr)
+                if batch.samples:
+                    outcomes = self.outcomes(batch.to(self.processes.device))
+                    found |= zip(batch.samples, outcomes, strict=True)
                 progress.update()
         if self.processes.any(stop is not None and stop.requested):
             return None
-        merged = {
-            sample: outcome for part in self.processes.gather(found) for sample, outcome in part.items()
-        }
-        return self.results([merged[sample] for sample in range(len(self.dataset))])
+        merged: dict[int, Outcome] = {}
+        damaged: dict[int, bool] = {}
+        for outcomes_of_process, damaged_of_process in self.processes.gather((found, damage.damaged)):
+            merged |= outcomes_of_process
+            damaged |= damaged_of_process
+        if not merged:
+            raise UserError(f"none of the {len(names)} clips can be read")
+        coverage = Coverage(
+            tuple(names[sample] for sample in sorted(damaged) if damaged[sample]),
+            tuple(names[sample] for sample in sorted(damaged) if not damaged[sample]),
+        )
+        return self.results(dict(sorted(merged.items())), coverage)

@@ -125,13 +125,13 @@ def extract(
         processes.count,
     )
     predict = SentencePredictor(model.recognizer.to(processes.device), config.runtime, pyramid=False)
-    damage = DamageLog(dataset.names, data.max_damaged_share)
+    damage = DamageLog(dataset.names, data.max_damaged_share, refusal="")
     with progress_bar(len(loader), 0, "batch", processes.is_main) as progress:
         for batch in loader:
             if stop.requested:
                 break
             for line in damage.note(batch):
-                progress.write(line)
+                progress.write(line, file=sys.stderr)
             batch = batch.to(processes.device)
             for row, sample in enumerate(batch.samples):
                 parts.keep(left[sample].name, predict.features(*batch.sentence(row)))

@@ -24,6 +24,7 @@ from report.analysis import confusion_counts
 from report.pictures import MATRIX_GLOSSES, confusion_picture, on_white
 from utils.distributed import Processes
 from utils.files import write_json
+from utils.metrics import COMPLETE, Coverage, noted
 from utils.word_errors import WordErrors, align_words, count_errors, error_rate_interval
 
 
@@ -47,7 +48,7 @@ def scored_glosses(glosses: Sequence[str], data: SentenceDataConfig) -> list[str
 
 @dataclass
 class SentenceResults:
-    """What was read in every sentence of a split under one setting, in annotation order.
+    """What was read in every sentence of a split that could be read, under one setting, in annotation order.
 
     names: of the sentences. references, hypotheses: glosses as they are compared, of {head or ensemble}. aligned: what
     the reported one read, before clean-up.
@@ -60,6 +61,7 @@ class SentenceResults:
     vocabulary: Sequence[str]
     reported_name: str
     beam: int
+    coverage: Coverage = COMPLETE
 
     @cached_property
     def errors(self) -> dict[str, list[WordErrors]]:
@@ -103,7 +105,7 @@ class SentenceResults:
         words = f"WER {self.reported.rate:.2f} ({self.reported_name})"
         if self.smallest_name != self.reported_name:
             words += f", smallest {self.score:.2f} ({self.smallest_name})"
-        return words
+        return f"{words}{noted(self.coverage)}"
 
     def scalars(self) -> Mapping[str, float]:
         """Rates of every head, and the parts of the reported one's."""
@@ -139,18 +141,20 @@ class SentenceResults:
             lines.append(f"{mark} {name:16}{row}   {low:.2f} to {high:.2f}")
         lines.append(
             f"* {len(self.names)} sentences, {self.reported.words} glosses, beam {self.beam}; "
-            f"smallest: {self.smallest_name}"
+            f"smallest: {self.smallest_name}{noted(self.coverage)}"
         )
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:
         """JSON that everything else is made from: the report and its tables.
 
+        `coverage` of the split, then
         `word_errors` by head and ensemble (rate in per cent with its 95 % bootstrap interval, counts), `reported`,
         which was `smallest`, the `beam`, the `vocabulary`, and `sentences` with reference and hypotheses as they are
         compared, and the glosses of the reported one with the frames they were found in (`end` exclusive).
         """
         content = {
+            "coverage": self.coverage.content(),
             "reported": self.reported_name,
             "smallest": self.smallest_name,
             "beam": self.beam,
@@ -199,8 +203,15 @@ class SentenceEvaluator(Evaluator[dict[str, Outcome], SentenceResults]):
         self.config, self.sentences, self.vocabulary, self.beams = config, sentences, vocabulary, beams
         self.reported = reported_prediction(config.model)
         super().__init__(
-            SentenceDataset(sentences, classes, reader, config.data, training=False),
-            config.evaluation.batch_size,
+            SentenceDataset(
+                sentences,
+                classes,
+                reader,
+                config.data,
+                training=False,
+                check=not config.evaluation.allow_missing,
+            ),
+            config.evaluation,
             config.data.workers,
             config.data.max_damaged_share,
             processes,
@@ -227,22 +238,28 @@ class SentenceEvaluator(Evaluator[dict[str, Outcome], SentenceResults]):
             found.append(of_sentence)
         return found
 
-    def results(self, outcomes: list[dict[str, Outcome]]) -> dict[str, SentenceResults]:
+    def results(
+        self, outcomes: dict[int, dict[str, Outcome]], coverage: Coverage
+    ) -> dict[str, SentenceResults]:
+        read = [self.sentences[sample] for sample in outcomes]
         return {
-            setting: self._results([outcome[setting] for outcome in outcomes], beam)
+            setting: self._results(read, [x[setting] for x in outcomes.values()], beam, coverage)
             for setting, beam in self.beams.items()
         }
 
-    def _results(self, outcomes: list[Outcome], beam: int) -> SentenceResults:
+    def _results(
+        self, sentences: list[Sentence], outcomes: list[Outcome], beam: int, coverage: Coverage
+    ) -> SentenceResults:
         def compared(classes: list[int]) -> list[str]:
             return scored_glosses([self.vocabulary[i] for i in classes], self.config.data)
 
         return SentenceResults(
-            self.dataset.names,
-            [scored_glosses(sentence.glosses, self.config.data) for sentence in self.sentences],
+            [sentence.name for sentence in sentences],
+            [scored_glosses(sentence.glosses, self.config.data) for sentence in sentences],
             {name: [compared(outcome.read[name]) for outcome in outcomes] for name in outcomes[0].read},
             [outcome.aligned for outcome in outcomes],
             self.vocabulary,
             self.reported,
             beam,
+            coverage,
         )

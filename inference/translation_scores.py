@@ -20,6 +20,7 @@ from modeling.translation.network import Translator
 from modeling.translation.text_model import Source, stacked
 from utils.distributed import Processes
 from utils.files import write_json
+from utils.metrics import COMPLETE, Coverage, noted
 from utils.text_scores import SCORE, TextScores, Unit, score_texts
 
 GERMAN = "de_DE"
@@ -35,7 +36,7 @@ class Member(NamedTuple):
 
 @dataclass
 class TextResults:
-    """What was said of every sentence of a split under one setting, in annotation order.
+    """What was said of every sentence of a split that could be read, under one setting, in annotation order.
 
     names: of the sentences. glosses, references: what was signed and what should have been said. vocabulary: glosses.
     ensemble: other runs that translated together with this one.
@@ -49,6 +50,7 @@ class TextResults:
     unit: Unit
     beam: int
     ensemble: Sequence[str] = ()
+    coverage: Coverage = COMPLETE
 
     @cached_property
     def scores(self) -> TextScores:
@@ -63,7 +65,7 @@ class TextResults:
         return {"scores": self.scores.values}
 
     def summary(self) -> str:
-        return f"BLEU-4 {self.score:.2f}, ROUGE-L {self.scores.values['ROUGE-L']:.2f}"
+        return f"BLEU-4 {self.score:.2f}, ROUGE-L {self.scores.values['ROUGE-L']:.2f}{noted(self.coverage)}"
 
     def scalars(self) -> Mapping[str, float]:
         return {f"scores/{name}": value for name, value in self.scores.values.items()}
@@ -79,7 +81,9 @@ class TextResults:
             lines.append(
                 f"{name:8}{value:8.2f}   " + ("{:.2f} to {:.2f}".format(*interval) if interval else "-")
             )
-        lines.append(f"{len(self.names)} sentences, compared by {self.unit}, beam {self.beam}")
+        lines.append(
+            f"{len(self.names)} sentences, compared by {self.unit}, beam {self.beam}{noted(self.coverage)}"
+        )
         if self.ensemble:
             lines.append(f"together with {', '.join(self.ensemble)}")
         return "\n".join(lines)
@@ -87,11 +91,13 @@ class TextResults:
     def write(self, path: Path) -> None:
         """JSON that everything else is made from: the report and its tables.
 
+        `coverage` of the split, then
         `scores` (value in per cent and its 95 % bootstrap interval), `unit`, `beam`, `ensemble`, the `vocabulary` of
         glosses, and `sentences` with glosses, reference and hypothesis.
         """
         rows = zip(self.names, self.glosses, self.references, self.hypotheses, strict=True)
         content = {
+            "coverage": self.coverage.content(),
             "unit": self.unit,
             "beam": self.beam,
             "ensemble": list(self.ensemble),
@@ -130,7 +136,7 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
         others: Sequence[Member] = (),
     ):
         self.config, self.vocabulary, self.beams, self.others = config, vocabulary, beams, others
-        super().__init__(data, config.evaluation.batch_size, 0, config.data.max_damaged_share, processes)
+        super().__init__(data, config.evaluation, 0, config.data.max_damaged_share, processes)
 
     def take(self, network: nn.Module) -> str:
         self.members = [Member(self.config.run, cast(Translator, network), self.dataset), *self.others]
@@ -157,18 +163,20 @@ class TranslationEvaluator(Evaluator[dict[str, str], TextResults]):
                 outcome[setting] = spoken(self.texts.decode(tokens), self.config.texts.language)
         return found
 
-    def results(self, outcomes: list[dict[str, str]]) -> dict[str, TextResults]:
-        sentences, language = self.dataset.sentences, self.config.texts.language
+    def results(self, outcomes: dict[int, dict[str, str]], coverage: Coverage) -> dict[str, TextResults]:
+        language = self.config.texts.language
+        sentences = [self.dataset.sentences[sample] for sample in outcomes]
         return {
             setting: TextResults(
-                self.dataset.names,
+                [sentence.name for sentence in sentences],
                 [sentence.gloss for sentence in sentences],
                 [spoken(sentence.text or "", language) for sentence in sentences],
-                [outcome[setting] for outcome in outcomes],
+                [outcome[setting] for outcome in outcomes.values()],
                 self.vocabulary,
                 self.config.texts.unit,
                 beam,
                 [member.run for member in self.others],
+                coverage,
             )
             for setting, beam in self.beams.items()
         }

@@ -209,6 +209,8 @@ class TrainingConfig:
     eps: float = 1e-8
     weight_decay: float = 1e-3
     checkpoint_minutes: float = 15.0  # between checkpoints, besides those after every epoch
+    # So many steps whose loss or gradient is not finite may be left out; one more ends the run.
+    skip_steps: int = 0
     profile: bool = False  # record where the time of some steps goes, in the run's folder profile/
 
     def __post_init__(self) -> None:
@@ -222,8 +224,9 @@ class TrainingConfig:
                 raise ConfigError(name, "must be positive")
         if not all(rate > 0 for rate in self.part_rates.values()):
             raise ConfigError("part_rates", "must be positive")
-        if self.weight_decay < 0:
-            raise ConfigError("weight_decay", "must not be negative")
+        for name in ("weight_decay", "skip_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, "must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("betas", "must be at least 0 and below 1")
 
@@ -249,6 +252,9 @@ class RuntimeConfig:
     # has units for it.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    # The same bits in every run on one machine: only what always computes in the same order, slower on a GPU; torch
+    # warns where it has no such way. On a CPU runs are equal without it.
+    deterministic: bool = False
     compile: bool = False  # torch.compile, on a GPU after the rewrites: minutes before the first step
     # The exact rewrites of modeling/fast that fit the device. auto: unless a network on a CPU is compiled.
     fast: Literal["auto", "on", "off"] = "auto"

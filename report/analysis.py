@@ -21,7 +21,7 @@ import numpy as np
 from dataset.glosses.embeddings import GlossSimilarity
 from report.runs import RunRecord, evaluation_content, evaluation_path
 from utils.errors import UserError
-from utils.metrics import TOP_K, bootstrap_intervals
+from utils.metrics import COMPLETE, TOP_K, Coverage, bootstrap_intervals
 
 SIMILAR, DISTINCT, LOOK_ALIKE, OTHER, ALL = (
     "similar meaning",
@@ -48,6 +48,7 @@ class Evaluation:
     labels: list[str]
     predicted: list[str]
     ranks: np.ndarray
+    coverage: Coverage = COMPLETE
 
     def classes(self) -> np.ndarray:
         """The label of each clip as a number: int [clips]."""
@@ -79,6 +80,7 @@ def read_evaluation(run: str | Path, split: str, setting: str) -> Evaluation:
         [clip["label"] for clip in clips],
         [clip["top_5"][0]["gloss"] for clip in clips],
         np.array([clip["rank"] for clip in clips]),
+        Coverage.of(content),
     )
 
 

@@ -14,6 +14,7 @@ from report.page import Cell, Table, image, interval, percent
 from report.sentence_evaluation import HeadErrors, SentenceEvaluation, distances, rate_difference
 from report.sentence_strips import SentenceStrip
 from utils.boundaries import Span
+from utils.metrics import noted
 from utils.word_errors import Operation
 
 Evaluations = Mapping[str, SentenceEvaluation]  # by the title of the run, in order
@@ -27,7 +28,7 @@ def error_table(evaluations: Evaluations) -> Table:
     first = next(iter(evaluations.values()))
     rows = []
     for title, evaluation in evaluations.items():
-        row = [Cell(title, evaluation.reported), *error_cells(evaluation.result)]
+        row = [Cell(title, evaluation.reported + noted(evaluation.coverage)), *error_cells(evaluation.result)]
         if len(evaluations) > 1:
             row.append(Cell("") if evaluation is first else _difference(evaluation, first))
         rows.append(row)

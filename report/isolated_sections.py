@@ -17,7 +17,7 @@ from report.charts import Bars, accuracy_chart
 from report.page import Cell, Table, image, interval, percent
 from report.pictures import MATRIX_GLOSSES, confusion_picture, png
 from report.sections import Example, strip
-from utils.metrics import bootstrap_intervals
+from utils.metrics import bootstrap_intervals, noted
 
 
 def accuracy_table(runs: Sequence[EvaluatedRun]) -> Table:
@@ -26,7 +26,7 @@ def accuracy_table(runs: Sequence[EvaluatedRun]) -> Table:
     first = runs[0].evaluation
     for run in runs:
         found = run.evaluation.accuracy[run.evaluation.reported]
-        row: list[str | Cell] = [Cell(run.title, run.evaluation.reported)]
+        row: list[str | Cell] = [Cell(run.title, run.evaluation.reported + noted(run.evaluation.coverage))]
         for kind in ("per_instance", "per_class"):
             row += [Cell(percent(found[kind][k]), interval(found["intervals"][kind][k])) for k in ("1", "5")]
         if len(runs) > 1:

@@ -14,6 +14,7 @@ from report.runs import evaluation_content, evaluation_path
 from utils.boundaries import BoundaryDistances, Span, boundary_distances
 from utils.errors import UserError
 from utils.files import read_json
+from utils.metrics import COMPLETE, Coverage
 from utils.word_errors import Operation, WordErrors, align_words, count_errors, error_rate_interval
 
 
@@ -55,6 +56,7 @@ class SentenceEvaluation:
     reported: str
     heads: dict[str, HeadErrors]
     sentences: list[ReadSentence]
+    coverage: Coverage = COMPLETE
 
     @property
     def result(self) -> HeadErrors:
@@ -101,6 +103,7 @@ def read_sentence_evaluation(run: str | Path, split: str, setting: str) -> Sente
             )
             for sentence in content["sentences"]
         ],
+        Coverage.of(content),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from report.runs import evaluation_content, evaluation_path
 from utils.errors import UserError
+from utils.metrics import COMPLETE, Coverage
 from utils.text_scores import Unit, in_units
 from utils.word_errors import Operation, align_words
 
@@ -43,6 +44,7 @@ class TranslationEvaluation:
     ensemble: list[str]
     scores: dict[str, Score]
     sentences: list[SaidSentence]
+    coverage: Coverage = COMPLETE
 
     @cached_property
     def alignments(self) -> list[list[tuple[Operation, str | None, str | None]]]:
@@ -77,6 +79,7 @@ def read_translation_evaluation(
             for score, found in content["scores"].items()
         },
         [SaidSentence(*(row[key] for key in SaidSentence._fields)) for row in content["sentences"]],
+        Coverage.of(content),
     )
 
 

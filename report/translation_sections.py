@@ -20,7 +20,8 @@ def score_table(evaluations: Evaluations) -> Table:
     """All scores; the evaluation with the best BLEU-4 stands out."""
     names = list(next(iter(evaluations.values())).scores)
     rows: list[list[str | Cell]] = [
-        [title, *map(score_cell, found.scores.values())] for title, found in evaluations.items()
+        [Cell(title, str(found.coverage)), *map(score_cell, found.scores.values())]
+        for title, found in evaluations.items()
     ]
     values = [found.scores[SCORE].value for found in evaluations.values()]
     return Table(["Run", *names], rows, {values.index(max(values))})

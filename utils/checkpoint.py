@@ -34,11 +34,13 @@ MARK, DIGEST = b"sha256:", 32  # a signature, which is that comment: this, then 
 class TrainState:
     """The position in a training run: all that must survive a restart beside weights and optimiser.
 
-    step: optimiser steps done. validated: epochs whose validation is done. seconds, waited: time spent in steps of
-    the current epoch, and waiting for data within it. clips, steps: done in the current epoch. sums: of its losses.
+    step: optimiser steps done. skipped: of them left out, for they would have done harm. validated: epochs whose
+    validation is done. seconds, waited: time spent in steps of the current epoch, and waiting for data within it.
+    clips, steps: done in the current epoch. sums: of its losses.
     """
 
     step: int = 0
+    skipped: int = 0
     validated: int = 0
     best_score: float | None = None
     best_epoch: int = -1
@@ -56,6 +58,10 @@ class TrainState:
         self.steps += 1
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def skip_step(self) -> None:
+        self.step += 1
+        self.skipped += 1
 
     def finish_epoch(self, score: float | None, higher_is_better: bool = True) -> bool:
         """Note the validation score of an epoch, None without one; whether it is the best so far.
@@ -135,6 +141,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged file can fail anywhere in the reader
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: not a checkpoint that can be loaded safely: {first}") from None
+    if any(isinstance(x, torch.Tensor) and x.nbytes > path.stat().st_size for x in tree_leaves(content)):
+        raise UserError(f"{path}: not a checkpoint: it unpacks to more than it holds")
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a checkpoint; expected a dict, found {type(content).__name__}")
     return content

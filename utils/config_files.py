@@ -13,12 +13,19 @@ COMMAND_LINE = "command line"
 BASE = "base"  # the key that names the file to stand on
 FILE = "file"  # the key of a section that names the file it is in
 
-_BOOL, _FLOAT, _DATE = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "timestamp"))
+_BOOL, _FLOAT, _DATE, _MERGE = (
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "timestamp", "merge")
+)
+MOST_VALUES = 100_000  # of a text; aliases can make millions of a few lines
 _NUMBER = re.compile(r"[-+]?(\.\d+|\d+\.?\d*)[eE][-+]?\d+$|[-+]\.\d+$")
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads words and numbers as YAML 1.2 does: 1e-3 is a number; on, off, yes, no and dates are text."""
+    """Reads words and numbers as YAML 1.2 does: 1e-3 is a number; on, off, yes, no and dates are text; << is not."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == _MERGE for key, _ in node.value):
+            raise ValueError(f"line {node.start_mark.line + 1}: << is not of YAML 1.2; use base")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -41,10 +48,24 @@ def parse_yaml(text: str) -> Any:
         ValueError: it is no YAML, or says what JSON cannot. The message is one line.
     """
     try:
-        return from_json(to_json(yaml.load(text, _Loader), fallback=str))
+        values = yaml.load(text, _Loader)
+        if (count := _count(values, {})) > MOST_VALUES:
+            raise ValueError(f"its aliases make {count} values of it, more than {MOST_VALUES}")
+        return from_json(to_json(values, fallback=str))
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         # PyYAML itself gives the last three, of a wrong value behind an explicit tag and of too deep a nesting.
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def _count(value: Any, counted: dict[int, int]) -> int:
+    """How many values it holds, those with several names counted for each."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in counted:
+        counted[id(value)] = 0  # of one that holds itself, which is refused elsewhere
+        parts = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_count(part, counted) for part in parts)
+    return counted[id(value)]
 
 
 def yaml_text(values: Any) -> str:

@@ -37,7 +37,7 @@ def read_json(path: Path, kind: type) -> Any:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"{path}: no such file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file: {error}") from None
     if not isinstance(content, kind):
         raise UserError(f"{path}: expected a JSON {'list' if kind is list else 'object'}")

@@ -1,12 +1,50 @@
 """Accuracy per instance and per class, and how far it can be trusted."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 
 TOP_K = (1, 5, 10)
 DRAWS = 1000  # of the bootstrap
 CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What an evaluation lacks of its split, by name.
+
+    left_out: clips that could not be read. damaged: those of which some frames or keypoints could not, so that others
+    stand in for them.
+    """
+
+    left_out: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """To stand beside every figure; empty if it lacks nothing."""
+        left_out, damaged = len(self.left_out), len(self.damaged)
+        parts = [f"{left_out} could not be read and left out"] * (left_out > 0) + [f"{damaged} damaged"] * (
+            damaged > 0
+        )
+        return ", ".join(parts)
+
+    def content(self) -> dict[str, Any]:
+        """For a file."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """From the file of an evaluation; those of before 2026-11-28 lack nothing."""
+        return cls(**{name: tuple(names) for name, names in content.get("coverage", {}).items()})
+
+
+COMPLETE = Coverage()
+
+
+def noted(coverage: Coverage) -> str:
+    """To put after other words; empty if nothing is lacking."""
+    return f"; {coverage}" if coverage != COMPLETE else ""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def parse_metrics(text: str) -> Iterator[dict[str, Any]]:
 
 
 class RunLog:
-    """Everything a training run writes besides checkpoints; silent on all processes but the main one.
+    """Everything a training run writes besides checkpoints; silent on all processes but the main one, but for
+    warnings.
 
     metrics.jsonl has {"kind": "step", "step", "loss"} for every optimiser step (1 = the first) and
     {"kind": "epoch", ...} with mean losses, learning rate, clips per second, share of time spent waiting for data
@@ -89,6 +90,10 @@ class RunLog:
     def print(self, line: str) -> None:
         if self.is_main:
             tqdm.write(line, file=sys.stderr)
+
+    def warn(self, line: str) -> None:
+        """Say what only this process knows."""
+        tqdm.write(line, file=sys.stderr)
 
     def start_at(self, state: "TrainState", board: ScalarBoard | None = None) -> None:
         """Open the file; lines written after the position that the run continues from are dropped.

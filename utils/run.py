@@ -25,7 +25,11 @@ from utils.errors import UserError
 
 # What may change between two starts of one run: it does not change what is computed.
 _FREE_SECTIONS = ("runtime", "pose", "run")
-_FREE_KEYS = {"data": ("workers", "frame_cache"), "training": ("profile", "checkpoint_minutes")}
+_FREE_KEYS = {
+    "data": ("workers", "frame_cache"),
+    "training": ("profile", "checkpoint_minutes", "skip_steps"),
+    "evaluation": ("allow_missing",),
+}
 
 
 class Run:

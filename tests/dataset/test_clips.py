@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from dataset.annotations import Clip, read_annotations
-from dataset.batch import DamageLog, Request
+from dataset.batch import DamageLog, Problem, Request
 from dataset.clips import ClipBatch, ClipDataset, ClipFormat, ClipReader
 from dataset.config import DataConfig
 from dataset.keypoints import write_keypoints
 from dataset.sampling import CROPS, evaluation_indices
+from dataset.video import FileSource
 from tests.conftest import SIDE, clip_keypoints, number_of, write_csv
 from tests.dataset.test_video import image
 from utils.errors import UserError
@@ -181,28 +182,87 @@ def test_too_few_keypoints_are_a_problem_of_the_clip(clip_set: Path, tmp_path: P
     assert (keypoints[0, :, 0, 0] / 2).tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
 
 
+def clips_with(tmp_path: Path, clip_set: Path, name: str, content: bytes) -> str:
+    """The videos with another content for one of them."""
+    path = tmp_path / "clips.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(7):
+            original = (clip_set / "videos" / f"c{i}.mp4").read_bytes()
+            archive.writestr(f"c{i}.mp4", content if f"c{i}" == name else original)
+    return str(path)
+
+
 def test_damaged_video_is_a_problem_of_its_clip_in_the_batch(clip_set: Path, tmp_path: Path) -> None:
+    content = bytearray((clip_set / "videos/c4.mp4").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 30] = bytes(30)
+    data = dataset(clip_set, "train", videos=clips_with(tmp_path, clip_set, "c4", bytes(content)))
+    batch = whole(data, 5, 0)
+    assert [(x.sample, x.unreadable) for x in batch.problems] == [(4, False)]
+    assert batch.samples == [0, 1, 2, 3, 4]
+
+
+def test_unreadable_video_is_replaced_in_training_by_a_clip_that_the_draw_decides(
+    clip_set: Path, tmp_path: Path
+) -> None:
+    data = dataset(clip_set, "train", videos=clips_with(tmp_path, clip_set, "c3", b"nothing"))
+    seen = set()
+    for epoch in range(20):
+        batch, again = whole(data, 5, epoch), whole(data, 5, epoch)
+        assert batch.samples == again.samples and batch.error is None
+        assert batch.samples[:3] + batch.samples[4:] == [0, 1, 2, 4] and batch.samples[3] != 3
+        assert batch.labels.tolist() == [data.labels[clip] for clip in batch.samples]
+        assert {x.sample for x in batch.problems if x.unreadable} == {3}
+        seen.add(batch.samples[3])
+    assert seen == {0, 1, 2, 4}
+
+
+def test_unreadable_video_is_left_out_of_an_evaluation(clip_set: Path, tmp_path: Path) -> None:
+    videos = clips_with(tmp_path, clip_set, "c5", b"nothing")
+    batch = whole(dataset(clip_set, "test", crops=["central"], videos=videos))
+    assert batch.samples == [1] and batch.labels.tolist() == [1] and batch.windows.shape == (1, 8)
+    assert batch.error is None and [(x.sample, x.unreadable) for x in batch.problems] == [(0, True)]
+
+
+def test_split_of_which_nothing_can_be_read_ends_the_run(clip_set: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as archive:
         for i in range(7):
-            content = (clip_set / "videos" / f"c{i}.mp4").read_bytes()
-            archive.writestr(f"c{i}.mp4", b"" if i == 3 else content)
-    data = dataset(clip_set, "train", videos=str(tmp_path / "clips.zip"))
-    batch = whole(data, 5, 0)
-    assert [clip for clip, _ in batch.problems] == [3]
+            archive.writestr(f"c{i}.mp4", b"nothing")
+    batch = whole(dataset(clip_set, "train", videos=str(tmp_path / "clips.zip")), 5, 0)
+    assert batch.error is not None and "11 clips one after the other cannot be read" in batch.error
 
 
-def batch_with(*problems: tuple[int, str], error: str | None = None) -> ClipBatch:
+@pytest.mark.parametrize("video", ["../secret.mp4", "/etc/passwd", "a/../../secret.mp4"])
+def test_paths_do_not_leave_the_folder_of_videos(tmp_path: Path, video: str) -> None:
+    (tmp_path / "videos/a").mkdir(parents=True)
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    source = FileSource(tmp_path / "videos")
+    assert video not in source
+    with pytest.raises(UserError, match="no file"):
+        source.read(video)
+
+
+def batch_with(*problems: Problem, error: str | None = None) -> ClipBatch:
     return ClipBatch([], None, None, torch.empty(0), list(problems), error, torch.empty(0))
 
 
 def test_damage_log_reports_each_clip_once_and_stops_past_the_share() -> None:
     clips = [Clip(f"c{i}", "x", "train", "") for i in range(10)]
     damage = DamageLog([clip.name for clip in clips], 0.2)
+    short, empty, lost = Problem(3, "ends early"), Problem(4, "empty"), Problem(5, "no file", True)
     assert damage.note(batch_with()) == []
-    assert damage.note(batch_with((3, "ends early"))) == ["damaged clip 'c3': ends early"]
-    assert damage.note(batch_with((3, "ends early"), (4, "empty"))) == ["damaged clip 'c4': empty"]
+    assert damage.note(batch_with(short)) == ["damaged clip 'c3': ends early"]
+    assert damage.note(batch_with(short, empty)) == ["damaged clip 'c4': empty"]
     with pytest.raises(UserError, match=r"3 of 10 clips are damaged.*max_damaged_share 0\.2.*'c5'"):
-        damage.note(batch_with((5, "empty")))
+        damage.note(batch_with(lost))
+    assert damage.damaged == {3: False, 4: False, 5: True}
+
+
+def test_damage_log_can_refuse_the_first_clip_that_cannot_be_read() -> None:
+    damage = DamageLog(["a", "b"], 1.0, "; do this")
+    assert damage.note(batch_with(Problem(0, "ends early"))) == ["damaged clip 'a': ends early"]
+    with pytest.raises(UserError, match=r"^clip 'b' cannot be read: no file; do this$"):
+        damage.note(batch_with(Problem(1, "no file", unreadable=True)))
 
 
 def test_damage_log_raises_the_error_of_a_batch() -> None:

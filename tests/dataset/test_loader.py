@@ -159,7 +159,7 @@ def test_mistakes_found_while_reading_reach_the_main_process(
     data = dataset(clip_set, "train", keypoints=str(tmp_path / "k.safetensors"))
     batches = training_batches(data, workers, batch_size=5, epochs=1)
     with pytest.raises(UserError, match="keypoints of clip 'c2' have no frames"):
-        DamageLog(data.names, 1.0).note(batches[0])
+        DamageLog(data.names, 1.0, refusal="").note(batches[0])
 
 
 def test_keypoints_that_are_not_finite_are_named(clip_set: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_keypoints_that_are_not_finite_are_named(clip_set: Path, tmp_path: Path)
     data = dataset(clip_set, "train", keypoints=str(tmp_path / "k.safetensors"))
     (batch, *_) = training_batches(data, batch_size=5, epochs=1)
     with pytest.raises(UserError, match="keypoints of clip 'c3' are not finite"):
-        DamageLog(data.names, 1.0).note(batch)
+        DamageLog(data.names, 1.0, refusal="").note(batch)
 
 
 def test_a_loading_process_that_is_killed_is_told(clip_set: Path) -> None:

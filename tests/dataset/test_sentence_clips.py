@@ -177,7 +177,7 @@ def test_evaluation_takes_glosses_that_are_unknown_or_many(clip_set: Path) -> No
 
 def test_steps_are_counted_when_a_video_is_read_whose_length_is_not_annotated(clip_set: Path) -> None:
     data = dataset(data_config(clip_set), [sentence(0, "cold rain cold", frames=None)], training=True)
-    assert read(data, seed=0).error == (
+    assert read(data, seed=0).problems[0].text == (
         "sentence 'c0': 9 frames make 2 steps, and its 3 glosses need 3; take it out of the annotations"
     )
 

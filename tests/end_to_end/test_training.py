@@ -84,8 +84,9 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(project: Proj
 
 
 def test_a_killed_run_goes_on_from_within_an_epoch(project: Project) -> None:
-    """4 steps make an epoch. As the 8th is noted, the checkpoint of the 6th has been written."""
-    changes = {"training__epochs": 4, "training__checkpoint_minutes": 1e-9}
+    """4 steps make an epoch. As the 8th is noted, the checkpoint of the 6th has been written. What `deterministic`
+    promises is checked beside."""
+    changes = {"training__epochs": 4, "training__checkpoint_minutes": 1e-9, "runtime__deterministic": True}
     assert project.run("training.py", "--config", project.config("straight", **changes)).returncode == 0
     straight, broken = project.folder / "straight", project.folder / "broken"
     config = project.config("broken", **changes)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.schema import IsolatedConfig
-from dataset.batch import Request, SampleSet
+from dataset.batch import Problem, Request, SampleSet
 from dataset.config import DataConfig
 from inference.evaluation import Evaluator
 from modeling.config import ModelConfig, RuntimeConfig, TrainingConfig
@@ -24,6 +24,7 @@ from utils.checkpoint import load_checkpoint
 from utils.distributed import Processes
 from utils.errors import UserError
 from utils.files import write_json
+from utils.metrics import Coverage
 
 NUMBERS = 12  # samples of a split
 
@@ -35,7 +36,7 @@ class Numbers:
     samples: list[int]
     x: Tensor
     y: Tensor
-    problems: list[tuple[int, str]]
+    problems: list[Problem]
     error: str | None = None
 
     def to(self, device: torch.device) -> "Numbers":
@@ -96,8 +97,8 @@ class ErrorEvaluator(Evaluator[float, Errors]):
     def outcomes(self, batch: Numbers) -> Sequence[float]:
         return (self.line(batch.x) - batch.y).abs()[:, 0].tolist()
 
-    def results(self, outcomes: list[float]) -> dict[str, Errors]:
-        return {"origin": Errors(np.array(outcomes))}
+    def results(self, outcomes: dict[int, float], coverage: Coverage) -> dict[str, Errors]:
+        return {"origin": Errors(np.array(list(outcomes.values())))}
 
 
 class LineStep(TrainingStep[Numbers]):
@@ -133,7 +134,7 @@ class LineFitting(Task):
         return (Numbers([], x, y, []) for x, y in pairs)
 
     def evaluator(self, split: str, settings: Sequence[str]) -> ErrorEvaluator:
-        return ErrorEvaluator(Line(), 5, 0, 0.0, self.processes)
+        return ErrorEvaluator(Line(), self.config.evaluation, 0, 0.0, self.processes)
 
     def summary(self) -> str:
         return "numbers on a line"
@@ -206,6 +207,33 @@ def test_what_is_not_finite_stops_the_run_before_the_weights_take_it_up(
     network, before = seen[-1]
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
     assert load_checkpoint(tmp_path / "last.pt")["state"]["step"] == 3  # of the epoch before
+
+
+def test_steps_that_are_not_finite_are_skipped_as_often_as_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states: list[dict[str, Tensor]] = []
+    losses = LineStep.losses
+
+    def seldom_finite(step: LineStep, part: Numbers, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if not states:
+            step.parallel.register_buffer("seen", torch.zeros(()))
+        states.append({k: v.clone() for k, v in step.parallel.state_dict().items()})
+        step.parallel.seen += 1
+        total, figures = losses(step, part, epoch)
+        return total * (torch.nan if len(states) in (2, 5, 8) else 1), figures
+
+    monkeypatch.setattr(LineStep, "losses", seldom_finite)
+    config = configuration(tmp_path)
+    with pytest.raises(UserError, match=r"^step 7: not finite: total.*training\.skip_steps$"):
+        train(replace(config, training=replace(config.training, skip_steps=2)))
+    told = capsys.readouterr().err
+    assert "step 1: not finite" in told and "skipped, as 2 of training.skip_steps=2" in told
+    for step in (1, 4):  # neither weights nor statistics
+        assert all(torch.equal(states[step][name], x) for name, x in states[step + 1].items())
+    assert not torch.equal(states[2]["weight"], states[3]["weight"])
+    state = load_checkpoint(tmp_path / "last.pt")["state"]
+    assert (state["step"], state["skipped"]) == (6, 2)
 
 
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
