@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.schema import Config
 from report.runs import evaluation_path
+from utils.command_line import share_cores
 from utils.config import flat, load_config, to_dict
 from utils.errors import UserError
 from utils.files import read_json, write_json
@@ -36,6 +37,7 @@ def start(description: str | None, configured_out: Path, run: Callable[[Path, in
         configured_out: the folder that the demo's configurations name.
         run: the demo in a folder with a seed; False if it was interrupted.
     """
+    share_cores()
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -10,6 +10,7 @@ saves and stops after the current step, with exit code 130.
 
 import math
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def train(config: Config) -> int:
     from modeling.optimizer import build_optimizer, learning_rate
     from report.tensorboard import Board
     from tasks import build_task
+    from utils.cores import CoreWatch
     from utils.distributed import distribute, start_processes, stop_processes
     from utils.profiling import profiled
     from utils.progress import RunLog, StopSignal
@@ -93,13 +95,20 @@ def train(config: Config) -> int:
         dataset, training.batch_size, training.epochs, seed, state.step, processes.rank, processes.count
     )
     per_epoch = schedule.steps_per_epoch
-    batches = iter(training_loader(dataset, schedule, config.data.workers, device.type == "cuda"))
+    loader = training_loader(dataset, schedule, config.data.workers, device.type == "cuda")
     damage = DamageLog(dataset.names, config.data.max_damaged_share)
     stop = StopSignal(announced=processes.is_main)
+    cores = CoreWatch()
 
     recorded = run.folder / "profile" if training.profile and processes.is_main else None
     progress_bar = log.progress(training.epochs * per_epoch, state.step)
-    with processes.telling_the_lost(), run, progress_bar as progress, profiled(recorded) as record_step:
+    with (
+        processes.telling_the_lost(),
+        run,
+        closing(iter(loader)) as batches,
+        progress_bar as progress,
+        profiled(recorded) as record_step,
+    ):
         while not run.complete:
             epoch = state.step // per_epoch
             if state.validated < epoch:  # the epoch is complete
@@ -108,6 +117,8 @@ def train(config: Config) -> int:
                     results = validation.run(network, stop)
                     if results is None:
                         break  # interrupted; the continued run validates again
+                if (taken := cores.warning()) is not None:
+                    log.print(taken)
                 best = finish_epoch(state, learning_rate(training, epoch - 1, 1.0), task, results, log, board)
                 if processes.is_main:
                     run.save(network, optimizer, best)
@@ -117,7 +128,7 @@ def train(config: Config) -> int:
             for line in damage.note(batch):
                 log.warn(line)
             batch = batch.to(device)
-            waited = time.perf_counter() - started
+            waited, busy = time.perf_counter() - started, time.thread_time()
             if state.step % per_epoch == 0:
                 pictures = task.pictures(next(task.parts(batch, state.step)))
                 if board is not None:
@@ -146,8 +157,10 @@ def train(config: Config) -> int:
                 progress.update()
             else:
                 step.update()
-                norm = means.pop("gradient_norm")
-                state.finish_step(means, time.perf_counter() - started, waited, training.batch_size)
+                norm, seconds = means.pop("gradient_norm"), time.perf_counter() - started
+                if device.type == "cpu":
+                    cores.note(seconds - waited, time.thread_time() - busy)
+                state.finish_step(means, seconds, waited, training.batch_size)
                 log.step(state, means, progress, step_figures(step.schedule(epoch, share), norm, device))
             record_step()
             if stopping:

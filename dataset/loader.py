@@ -3,6 +3,8 @@
 A seed and a position determine every batch, on any number of workers and processes.
 """
 
+import atexit
+import multiprocessing
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -95,7 +97,7 @@ class _Loader(DataLoader[Batch]):
 
 def _loader(
     dataset: SampleSet, batches: Iterable[list[Request]], size: int, workers: int, pin: bool
-) -> DataLoader[Batch]:
+) -> _Loader:
     """size: samples of a batch, at most."""
     forked = workers > 0 and sys.platform == "linux"
     read: Dataset[Any] = dataset
@@ -107,7 +109,6 @@ def _loader(
         batch_size=None,  # a request is one for a whole batch
         num_workers=workers,
         pin_memory=pin,
-        persistent_workers=workers > 0,
         worker_init_fn=_leave_signals,
         multiprocessing_context="fork" if forked else None,
     )
@@ -119,16 +120,22 @@ def _leave_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def training_loader(
-    dataset: SampleSet, schedule: TrainingSchedule, workers: int, pin: bool
-) -> DataLoader[Batch]:
+@atexit.register
+def _end_loading() -> None:
+    """As Python would, were the signal that it sends not one of those."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+def training_loader(dataset: SampleSet, schedule: TrainingSchedule, workers: int, pin: bool) -> _Loader:
     """Batches of the whole run; its workers live as long as it is iterated."""
     return _loader(dataset, schedule, schedule.batch_size // schedule.processes, workers, pin)
 
 
 def evaluation_loader(
     dataset: SampleSet, batch_size: int, workers: int, pin: bool, rank: int = 0, processes: int = 1
-) -> DataLoader[Batch]:
+) -> _Loader:
     """Every sample once, in batches whose make-up does not depend on the number of processes that share them."""
     batches = [
         [Request(i, None) for i in range(start, min(start + batch_size, len(dataset)))]

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from utils.cores import allowed_cores, usable_cores
 from utils.errors import UserError
 
 
@@ -11,7 +12,7 @@ def entry_point_parser(description: str | None, example: str) -> argparse.Argume
 
     Use its `parse_intermixed_args`.
     """
-    _share_cores()
+    share_cores()
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -22,16 +23,19 @@ def entry_point_parser(description: str | None, example: str) -> argparse.Argume
     return parser
 
 
-def _share_cores() -> None:
-    """Let threads that wait for one another sleep soon. By default they keep the cores busy meanwhile, and two programs
-    on the same cores are then each ten times slower than alone, not two. Read as torch is loaded."""
+def share_cores() -> None:
+    """Tell torch, which reads this as it is loaded, of a container's limit, which it does not see; and let threads that
+    wait for one another sleep soon. By default they keep the cores busy meanwhile, and two programs on the same cores
+    are then each ten times slower than alone, not two."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    if (cores := usable_cores()) < allowed_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """The option of programs that work on several processes, as many as there are cores by default."""
     parser.add_argument(
-        "--processes", type=_positive_number, default=os.cpu_count() or 1, help="how many work at once"
+        "--processes", type=_positive_number, default=usable_cores(), help="how many work at once"
     )
 
 

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +218,15 @@ def test_a_part_of_the_frames_keeps_their_memory(clip_set: Path) -> None:
     for _ in range(3 * PIECES):
         next(batches)
     assert torch.equal(part, same)
+
+
+def test_a_program_ends_whatever_it_left_of_its_loading_processes(clip_set: Path) -> None:
+    """They ignore the signal by which Python ends them."""
+    program = f"""
+from pathlib import Path
+from tests.dataset.test_loader import TrainingSchedule, dataset, training_loader
+data = dataset(Path({str(clip_set)!r}), "train")
+batches = iter(training_loader(data, TrainingSchedule(data, 4, 400, 5), 1, pin=False))
+next(batches)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True, timeout=120)
