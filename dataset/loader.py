@@ -4,10 +4,12 @@ A seed and a position determine every batch, on any number of workers and proces
 """
 
 import atexit
+import ctypes
 import multiprocessing
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -109,15 +111,19 @@ def _loader(
         batch_size=None,  # a request is one for a whole batch
         num_workers=workers,
         pin_memory=pin,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=_follow,
         multiprocessing_context="fork" if forked else None,
     )
 
 
-def _leave_signals(worker: int) -> None:
-    """Terminals and clusters send theirs to every process; only the training process decides what to do about it."""
+def _follow(worker: int) -> None:
+    """Leave signals alone: terminals and clusters send theirs to every process, and only the training process decides
+    what to do about them. And die with it, at once, or the lock of its run would stay taken for seconds."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError, AttributeError):  # not Linux
+        die_with_parent = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
 
 
 @atexit.register

@@ -83,21 +83,6 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(project: Proj
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
-def test_a_killed_run_goes_on_from_within_an_epoch(project: Project) -> None:
-    """4 steps make an epoch. As the 8th is noted, the checkpoint of the 6th has been written. What `deterministic`
-    promises is checked beside."""
-    changes = {"training__epochs": 4, "training__checkpoint_minutes": 1e-9, "runtime__deterministic": True}
-    assert project.run("training.py", "--config", project.config("straight", **changes)).returncode == 0
-    straight, broken = project.folder / "straight", project.folder / "broken"
-    config = project.config("broken", **changes)
-    assert interrupt_after(project, config, broken, 8, signal.SIGKILL) == -signal.SIGKILL
-    assert torch.load(broken / "last.pt", weights_only=True)["state"]["step"] >= 6
-    assert project.run("training.py", "--config", config).returncode == 0
-    assert same_weights(straight, broken)
-    losses = [[line["loss"] for line in metrics(run, "step")] for run in (straight, broken)]
-    assert losses[0] == losses[1] and len(losses[0]) == 16
-
-
 def test_a_second_training_in_a_folder_is_refused(project: Project) -> None:
     config, run = project.config("run", training__epochs=30), project.folder / "run"
     first = subprocess.Popen(
