@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+ENOUGH = 10.0  # seconds to judge by
 BUSY = 0.65  # a computing thread that runs for less of the time waits for a core
 
 
@@ -57,10 +58,12 @@ class CoreWatch:
         self.busy += busy
 
     def warning(self) -> str | None:
-        """What to say of the time since the last call, if anything, and not yet said."""
-        share = self.busy / self.seconds if self.seconds else 1.0
+        """What to say of the time since the last call or more, if it is long enough, and if it was not said before."""
+        if self.told or self.seconds < ENOUGH:
+            return None
+        share = self.busy / self.seconds
         self.seconds = self.busy = 0.0
-        if share >= BUSY or self.told:
+        if share >= BUSY:
             return None
         self.told = True
         return (

@@ -43,7 +43,9 @@ def test_taken_cores_are_told_once() -> None:
     assert watch.warning() is None
     watch.note(10.0, 9.0)
     assert watch.warning() is None
-    watch.note(10.0, 5.0)
+    watch.note(5.0, 2.5)
+    assert watch.warning() is None  # not enough
+    watch.note(5.0, 2.5)
     assert "for only 50% of the time" in str(watch.warning())
     watch.note(10.0, 5.0)
     assert watch.warning() is None
