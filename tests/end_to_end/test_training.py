@@ -1,12 +1,10 @@
 """Training as a user starts it: resuming, several processes, and the stages that build on one another."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,30 +81,6 @@ def test_an_interrupted_run_ends_with_the_same_weights_bit_for_bit(project: Proj
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
-def test_a_second_training_in_a_folder_is_refused(project: Project) -> None:
-    config, run = project.config("run", training__epochs=30), project.folder / "run"
-    first = subprocess.Popen(
-        project.command("training.py", "--config", config),
-        cwd=project.folder,
-        env=project.environment(),
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while first.poll() is None and not (run / "last.pt").is_file():
-            time.sleep(0.05)
-        second = project.run("training.py", "--config", config)
-        assert second.returncode == 2
-        assert second.stderr.endswith(
-            f"error: {run}: another training uses this folder; wait for it, or give another folder as run=...\n"
-        )
-        first.send_signal(signal.SIGUSR1)
-        assert first.wait(timeout=120) == 130
-    finally:
-        first.kill()
-    steps = [line["step"] for line in metrics(run, "step")]
-    assert steps == list(range(1, len(steps) + 1))
-
-
 def test_a_complete_run_is_left_alone(project: Project) -> None:
     config = project.config("done", training__epochs=1)
     assert project.run("training.py", "--config", config).returncode == 0
@@ -138,42 +112,6 @@ def test_two_processes_train_to_the_losses_of_one(project: Project) -> None:
     losses = [line["loss"] for line in metrics(project.folder / "two", "step")]
     assert losses[0] == pytest.approx(alone[0], rel=1e-3)
     assert losses == pytest.approx(alone, rel=2e-2)
-
-
-def kill_rank(project: Project, name: str, restarts: int, **changes: object) -> tuple[int, str, float]:
-    """Start two processes and kill the second one after an epoch: exit code, messages, and seconds until the end."""
-    run = project.folder / name
-    command = project.command("training.py", "--config", project.config(name, **changes), processes=2)
-    command.insert(3, f"--max-restarts={restarts}")
-    with subprocess.Popen(
-        command, cwd=project.folder, env=project.environment(), stderr=subprocess.PIPE, text=True
-    ) as launcher:
-        while launcher.poll() is None and not (run / "best.pt").is_file():
-            time.sleep(0.01)
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if str(project.folder) in (process / "cmdline").read_text() and (
-                    "\0RANK=1\0" in (process / "environ").read_text()
-                ):
-                    os.kill(int(process.name), signal.SIGKILL)
-        killed = time.monotonic()
-        _, messages = launcher.communicate(timeout=200)
-        return launcher.returncode, messages, time.monotonic() - killed
-
-
-@pytest.mark.processes
-def test_a_killed_process_ends_the_others_or_all_start_again(project: Project) -> None:
-    """The figures are bit for bit those of an undisturbed training of two processes."""
-    changes = {"training__epochs": 4, "evaluation__validation_split": None}
-    straight = project.run("training.py", "--config", project.config("straight", **changes), processes=2)
-    assert straight.returncode == 0, straight.stderr
-    code, messages, seconds = kill_rank(project, "ended", 0, **changes)
-    assert code == 1 and seconds < 60
-    assert "error: process 0 of 2: another process has ended, so this one does" in messages
-    code, messages, _ = kill_rank(project, "restarted", 1, **changes)
-    assert code == 0, messages
-    assert "continuing after step" in messages
-    assert same_weights(project.folder / "straight", project.folder / "restarted")
 
 
 @pytest.mark.processes
