@@ -2,6 +2,7 @@
 # make demo-sentences   the same for whole sentences, and what they mean (CPU, about a quarter of an hour)
 # make test   style, types, imports and tests
 # make parity golden comparison against the published code's numbers; PARITY=DIR for another set
+# make faults breaks trainings, configurations and files in many ways (two hours); VIDEOS=DIR: real videos, not rendered ones
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
 # make gpu   what there is to know about a GPU; PARTS='train share' for some of it, SMALL=--small without a GPU
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
@@ -10,7 +11,7 @@ PYTHON ?= python3
 PARITY ?= tests/golden/open tests/golden_two_stream/open
 BIN := .venv/bin
 
-.PHONY: demo demo-sentences test parity bench gpu mmpose
+.PHONY: demo demo-sentences test parity faults bench gpu mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
@@ -28,6 +29,10 @@ test: .venv/dev
 
 parity: .venv/dev
 	$(BIN)/python -m tests.parity $(PARITY)
+
+faults: .venv/dev
+	FAULTS=full $(BIN)/pytest -n 2 --dist worksteal -m "not processes" tests/faults
+	FAULTS=full $(BIN)/pytest -m processes tests/faults
 
 bench: .venv/core
 	$(BIN)/python -m benchmarks $(BENCH)

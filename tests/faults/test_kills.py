@@ -13,7 +13,7 @@ from utils.checkpoint import load_checkpoint
 from utils.errors import UserError
 
 # Epochs of each task in both forms.
-EPOCHS = {"isolated": (3, 60), "continuous": (3, 60), "translation": (20, 500)}
+EPOCHS = {"isolated": (3, 40), "continuous": (3, 25), "translation": (20, 300)}
 STARTING, TRAINING, SAVING = "starting", "training", "saving"
 
 

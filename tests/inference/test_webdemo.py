@@ -415,11 +415,16 @@ def test_nothing_is_left_behind(
     monkeypatch.setattr(sys, "argv", ["webdemo", "a run", "--port", str(free_port())])
     seen: list[str] = []
 
-    def ended(event: threading.Event) -> None:
+    wait = threading.Event.wait
+
+    def ended(event: threading.Event, timeout: float | None = None) -> bool:
+        if timeout is not None:  # that of a progress bar
+            return wait(event, timeout)
         (folder,) = tmp_path.iterdir()
         seen.append(folder.name)
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
         signal.raise_signal(signal.SIGTERM)
+        return True
 
     monkeypatch.setattr(threading.Event, "wait", ended)
     before = signal.getsignal(signal.SIGTERM)
