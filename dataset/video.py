@@ -236,8 +236,14 @@ def _walk(
         return
     stream.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # of what the frames themselves say
-    number = 0
+    number, prefix = 0, _length_prefix(stream)
     for packet in container.demux(stream):
+        if prefix and _has_hole(bytes(packet), prefix):
+            yield (
+                number,
+                None,
+                f"frame {number} or one soon after is damaged: zeros where there cannot be any",
+            )
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
@@ -247,6 +253,27 @@ def _walk(
             # A corrupt frame was patched up from its neighbours by the decoder.
             yield number, frame, f"frame {number} is damaged" if frame.is_corrupt else None
             number += 1
+
+
+def _length_prefix(stream: av.VideoStream) -> int:
+    """Bytes of the length before each unit (NAL) of a packet, in H.264 and HEVC as mp4 files hold them; 0: none."""
+    place = {"h264": 4, "hevc": 21}.get(stream.codec_context.name, 0)  # in the stream's description
+    description = bytes(stream.codec_context.extradata or b"")
+    described = place and len(description) > place and description[0] == 1
+    return (description[place] & 3) + 1 if described else 0
+
+
+def _has_hole(packet: bytes, prefix: int) -> bool:
+    """Whether three zero bytes stand together within a unit, where both standards forbid them: what an interrupted
+    download leaves. The decoder takes them for pixels."""
+    start = 0
+    while start + prefix <= len(packet):
+        length = int.from_bytes(packet[start : start + prefix], "big")
+        start += prefix
+        if b"\0\0\0" in packet[start : start + length].rstrip(b"\0"):
+            return True
+        start += length
+    return False
 
 
 def _as_stored(picture: Picture, frame: av.VideoFrame) -> tuple[int, int]:

@@ -123,7 +123,9 @@ def _first_mistake(schema: type, mistakes: list[ErrorDetails]) -> tuple[str, str
 def _type_at(schema: Any, place: tuple[int | str, ...]) -> Any:
     """The type of what is there, where something is."""
     for part in place:
-        if isinstance(part, str):
+        if typing.get_origin(schema) is dict:
+            schema = typing.get_args(schema)[1]
+        elif isinstance(part, str):
             schema = typing.get_type_hints(schema)[part]
         else:
             schema = typing.get_args(schema)[part if typing.get_origin(schema) is tuple else 0]
@@ -134,7 +136,7 @@ def _type_at(schema: Any, place: tuple[int | str, ...]) -> Any:
 
 def _name(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or origin is dict:
         return "a group of keys"
     if origin is Literal:
         return f"one of {', '.join(arguments)}"

@@ -245,6 +245,8 @@ def test_whatever_stands_at_a_key_is_taken_or_refused_in_one_line() -> None:
         ("training.batch_size=0", "training.batch_size"),
         ("training.learning_rate=0", "training.learning_rate"),
         ("training.betas=[0.9,1.0]", "training.betas"),
+        ("training.part_rates=3", "training.part_rates"),
+        ("training.part_rates={text: x}", "training.part_rates.text"),
         ("data.clip_path='{nme}.mp4'", "data.clip_path"),
         ("data.max_damaged_share=2", "data.max_damaged_share"),
         ("evaluation.batch_size=0", "evaluation.batch_size"),

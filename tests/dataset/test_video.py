@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -124,6 +125,21 @@ def test_a_packet_that_cannot_be_decoded_is_named() -> None:
     content[1500:1560] = np.random.default_rng(1).bytes(60)
     problem = decode_video(bytes(content), np.arange(20), Picture(64, 64)).problem
     assert problem is not None and "is damaged" in problem
+
+
+def test_zeros_within_a_packet_are_reported() -> None:
+    """What an interrupted download leaves; the decoder takes them for pixels."""
+    whole = fragmented(20)
+    unnoticed = 0
+    for start in range(1500, len(whole) - 300, 500):
+        content = bytearray(whole)
+        content[start : start + 60] = bytes(60)
+        decoded, plain = decode_video(bytes(content), np.arange(20), Picture(64, 64)), 0
+        with suppress(av.FFmpegError), av.open(io.BytesIO(content)) as container:
+            plain = sum(not frame.is_corrupt for frame in container.decode(video=0))
+        unnoticed += plain == 20
+        assert decoded.problem is not None
+    assert unnoticed
 
 
 def test_frames_that_the_decoder_patched_up_are_reported() -> None:
