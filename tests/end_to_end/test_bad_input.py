@@ -1,10 +1,15 @@
 """Every mistake of a user ends in one clear line on stderr and exit code 2."""
 
 import csv
+import io
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -13,14 +18,23 @@ from safetensors.numpy import load_file
 from dataset.glosses.embeddings import write_embeddings
 from dataset.keypoints import write_keypoints
 from tests.end_to_end.conftest import Project
+from utils.errors import run_entry_point
 
 
 def refused(project: Project, script: str, *arguments: object) -> str:
-    """Run an entry point that must refuse; give its one line."""
-    result = project.run(script, *arguments)
-    lines = result.stderr.strip().splitlines()
-    assert result.returncode == 2, result.stderr
-    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    """Run an entry point, within this process, that must refuse; give its one line."""
+    output = io.StringIO()
+    command = [script, *map(str, arguments)]
+    with (
+        chdir(project.folder),
+        patch.object(sys, "argv", command),
+        redirect_stderr(output),
+        pytest.raises(SystemExit) as stopped,
+    ):
+        run_entry_point(import_module(Path(script).stem).main)
+    lines = output.getvalue().strip().splitlines()
+    assert stopped.value.code == 2, lines
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
     return lines[0]
 
 

@@ -16,7 +16,7 @@ def test_a_configuration_is_tried_without_writing(project: Project) -> None:
     lines = {line[6:20].strip(): line for line in result.stdout.splitlines()}
     for what in ("versions", "cores", "arithmetic", "decoding", "disk", "shared memory", "processes", "data"):
         assert lines[what].startswith(("ok", "note")), lines[what]
-    assert re.search(r"of 8 steps without validation, .* hours for 2 of them", lines["epoch"])
+    assert re.search(r"of 4 steps without validation, .* hours for 2 of them", lines["epoch"])
     assert re.search(r"\d\.\d of \d+\.\d GiB", lines["memory"])
     assert not (project.folder / "run").exists()
 
