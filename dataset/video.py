@@ -124,7 +124,11 @@ class FileSource:
         return self.__dict__ | {"_zip": None}  # a copy in another process opens its own
 
     def read_if_there(self, name: str) -> bytes | None:
-        return self.read(name) if name in self else None
+        """The content of a file, empty if it cannot be read; None if it is missing."""
+        try:
+            return self.read(name) if name in self else None
+        except UserError:
+            return b""
 
 
 def _refuse_large(size: int, packed: int | None = None) -> None:
@@ -312,7 +316,7 @@ class VideoFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         self.problem = (
-            None if self._content else "is missing" if self._content is None else "is an empty file"
+            None if self._content else "is missing" if self._content is None else "is empty or cannot be read"
         )
         if not self._content:
             return

@@ -168,10 +168,10 @@ class _Cutter:
     def __call__(self, job: _Job) -> dict[str, Outcome]:
         cuts: Iterable[CutClip]
         if job.images is not None:
-            contents = [self.source.read(name) for name in job.images]
+            contents = [self.source.read_if_there(name) or b"" for name in job.images]
             cuts = [cut_images(contents, recording, self.size) for recording in job.recordings]
         else:
-            cuts = cut_video(self.source.read(job.file), job.recordings, self.size)
+            cuts = cut_video(self.source.read_if_there(job.file) or b"", job.recordings, self.size)
         return {cut.recording.name: self.parts.keep(cut) for cut in cuts}
 
 

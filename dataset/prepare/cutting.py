@@ -78,7 +78,7 @@ def cut_video(content: bytes, recordings: list[Recording], size: Size) -> Iterat
     """All clips that lie in one video, which is decoded once, up to the end of the last of them."""
     frames, rate, *_ = video_facts(content)
     if frames == 0:
-        reason = "is an empty file" if not content else "cannot be decoded"
+        reason = "is empty or cannot be read" if not content else "cannot be decoded"
         yield from (CutClip(recording, None, 0, reason) for recording in recordings)
         return
     writers = []

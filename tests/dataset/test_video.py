@@ -219,6 +219,22 @@ def test_missing_and_damaged_images_repeat_the_one_before(content: bytes | None,
     assert decoded.problem is not None and message in decoded.problem
 
 
+def test_a_file_damaged_in_its_zip_is_like_an_empty_one(tmp_path: Path, mp4: Writer) -> None:
+    with zipfile.ZipFile(tmp_path / "videos.zip", "w") as archive:
+        archive.writestr("a.mp4", mp4(9))
+    content = bytearray((tmp_path / "videos.zip").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "videos.zip").write_bytes(content)
+    source = FileSource(tmp_path / "videos.zip")
+    with pytest.raises(UserError, match=r"videos\.zip: a\.mp4 cannot be read: Bad CRC-32"):
+        source.read("a.mp4")
+    frames = VideoFrames(source.read_if_there("a.mp4"))
+    assert list(frames) == [] and frames.problem == "is empty or cannot be read"
+    assert (
+        VideoFrames(source.read_if_there("b.mp4")).problem is None and source.read_if_there("b.mp4") is None
+    )
+
+
 def test_zip_and_folder_hold_the_same_files(clip_set: Path, mp4: Writer) -> None:
     for path in (clip_set / "clips.zip", clip_set / "videos"):
         source = FileSource(path)
@@ -317,7 +333,7 @@ def test_a_list_of_files_is_no_video(mp4: Writer, tmp_path: Path, monkeypatch: p
     ("content", "problem"),
     [
         (None, "is missing"),
-        (b"", "is an empty file"),
+        (b"", "is empty or cannot be read"),
         (b"no video at all" * 20, "cannot be decoded: Invalid data"),
     ],
 )
