@@ -7,7 +7,6 @@ Every line is a verdict (ok, note or bad) with what was measured. With a configu
 training would, and trains some steps in memory; nothing is written. Exit code 1 if something is bad.
 """
 
-import io
 import os
 import platform
 import shutil
@@ -48,21 +47,19 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()
     if arguments.config is None and arguments.overrides:
         raise UserError("--config: missing; key=value changes a configuration")
+    config = load_experiment(arguments.config, arguments.overrides) if arguments.config else None
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("versions", versions),
         ("cores", cores),
         ("device", device),
         ("arithmetic", arithmetic),
         ("decoding", decoding),
+        ("disk", lambda: disk(Path(config.run) if config else Path())),
         ("shared memory", shared_memory),
         ("processes", processes),
     ]
-    folder = Path()
-    if arguments.config is not None:
-        config = load_experiment(arguments.config, arguments.overrides)
-        folder = Path(config.run)
+    if config is not None:
         checks.append(("training", lambda: training(config)))
-    checks.insert(5, ("disk", lambda: disk(folder)))
     worst = 0
     for what, check in checks:
         try:
@@ -165,31 +162,17 @@ def decoding() -> Iterator[Finding]:
     import numpy as np
 
     from dataset.config import Picture
+    from dataset.synthetic.rendering import encode
     from dataset.video import decode_video
 
-    content, frames = rendered_clip(), 64
+    frames = 64
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8).repeat(12, 0).repeat(12, 1)
+    moving = np.stack([noise[i : i + 256, i : i + 256] for i in range(frames)])
+    content = encode(moving, fps=25)
     seconds = median_seconds(lambda: decode_video(content, np.arange(frames), Picture(256, 256)))
     speed = frames / seconds
     text = f"{speed:.0f} frames of 256 x 256 a second on one core, {speed / frames:.0f} clips of {frames}"
     yield Finding("ok" if speed > 500 else "note", "decoding", text)
-
-
-def rendered_clip() -> bytes:
-    """64 frames of noise that moves, as mp4."""
-    import av
-    import numpy as np
-
-    rng, buffer = np.random.default_rng(0), io.BytesIO()
-    noise = rng.integers(0, 255, (32, 32, 3), np.uint8).repeat(12, 0).repeat(12, 1)
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width = stream.height = 256
-        stream.pix_fmt = "yuv420p"
-        for number in range(64):
-            picture = np.ascontiguousarray(noise[number : number + 256, number : number + 256])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
 
 
 def disk(folder: Path) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Tiny rendered sets of signs and of sentences, and configurations that train on them in seconds."""
 
+import io
 import os
 import shutil
 import signal
@@ -7,9 +8,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -85,19 +88,18 @@ class Project:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
 
+    def start(self, command: list[str], threads: int = 1, **options: Any) -> "subprocess.Popen[Any]":
+        """A command in the project's folder, silent but for the pipes that `options` ask for."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        environment = {**self.environment(), "OMP_NUM_THREADS": str(threads)}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **(silent | options))
+
     def run(
         self, script: str, *arguments: object, processes: int = 0, launcher: str = "torchrun"
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end. What takes 5 minutes hangs: every process then says where, and the test fails."""
         command = self.command(script, *arguments, processes=processes, launcher=launcher)
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = self.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             output, errors = process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
@@ -247,14 +249,18 @@ Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused() -> Refused:
     """Run an entry point, within this process, that must refuse; give its one line."""
 
     def run(script: str, *arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        output = io.StringIO()
+        with (
+            patch.object(sys, "argv", [f"{script}.py", *map(str, arguments)]),
+            redirect_stderr(output),
+            pytest.raises(SystemExit) as stopped,
+        ):
             run_entry_point(import_module(script).main)
-        lines = capsys.readouterr().err.strip().splitlines()
+        lines = output.getvalue().strip().splitlines()
         assert stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
         return lines[0].removeprefix("error: ")
 

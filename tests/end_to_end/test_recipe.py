@@ -77,11 +77,8 @@ def test_a_recipe_that_was_stopped_goes_on(project: Project) -> None:
         project.config(name, model__modalities=[name], training__epochs=1)
     stages = [str(folder / name) for name in ("rgb", "keypoint")]
     last = project.config("two", training__epochs=1, init__stages=stages)
-    process = subprocess.Popen(
+    process = project.start(
         project.command("recipe.py", "--config", last),
-        cwd=folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     noted = folder / "keypoint" / "metrics.jsonl"

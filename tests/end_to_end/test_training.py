@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -41,12 +40,8 @@ def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def interrupt_after(project: Project, config: Path, run: Path, steps: int, number: int) -> int:
     """Start training, send a signal once so many steps are done, and give the exit code."""
-    process = subprocess.Popen(
+    process = project.start(
         project.command("training.py", "--config", config),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

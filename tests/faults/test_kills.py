@@ -30,11 +30,8 @@ def kill(project: Project, config: Path, run: Path, moment: str, seconds: float)
     """Start the training, and kill it so many seconds after it reached the moment; False if it ended before that."""
     noted = run / "metrics.jsonl"
     before = noted.stat().st_mtime_ns if noted.is_file() else 0
-    process = subprocess.Popen(
+    process = project.start(
         project.command("training.py", "--config", config),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
 

@@ -21,9 +21,7 @@ def kill_rank(project: Project, name: str, restarts: int, **changes: object) -> 
     run = project.folder / name
     command = project.command("training.py", "--config", project.config(name, **changes), processes=2)
     command.insert(3, f"--max-restarts={restarts}")
-    with subprocess.Popen(
-        command, cwd=project.folder, env=project.environment(), stderr=subprocess.PIPE, text=True
-    ) as launcher:
+    with project.start(command, stderr=subprocess.PIPE, text=True) as launcher:
         while launcher.poll() is None and not (run / "best.pt").is_file():
             time.sleep(0.01)
         for process in Path("/proc").glob("[0-9]*"):
@@ -62,11 +60,8 @@ def test_a_killed_process_ends_the_others_or_all_start_again(project: Project, r
 
 def test_a_second_training_in_a_folder_is_refused(project: Project, report: Report) -> None:
     config, run = project.config("run", training__epochs=30), project.folder / "run"
-    first = subprocess.Popen(
+    first = project.start(
         project.command("training.py", "--config", config),
-        cwd=project.folder,
-        env=project.environment(),
-        stderr=subprocess.DEVNULL,
     )
     try:
         while first.poll() is None and not (run / "last.pt").is_file():
@@ -92,11 +87,9 @@ def seconds_of_a_step(project: Project, names: list[str]) -> list[float]:
     """Median, of trainings side by side that are stopped when each has done 40 steps; with two threads each."""
     configs = [project.config(name, training__epochs=200, data__workers=0) for name in names]
     running = [
-        subprocess.Popen(
+        project.start(
             project.command("training.py", "--config", config),
-            cwd=project.folder,
-            env={**project.environment(), "OMP_NUM_THREADS": "2"},
-            stderr=subprocess.DEVNULL,
+            threads=2,
         )
         for config in configs
     ]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -53,11 +52,8 @@ def test_a_long_training_takes_no_more_as_time_goes_by(project: Project, report:
         training__checkpoint_minutes=0.1,
         evaluation__validate_every=20,
     )
-    process = subprocess.Popen(
+    process = project.start(
         project.command("training.py", "--config", config),
-        cwd=project.folder,
-        env=project.environment(),
-        stderr=subprocess.DEVNULL,
     )
     found = []
     for _ in range(SAMPLES):
