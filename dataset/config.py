@@ -38,6 +38,9 @@ class FootageConfig:
     # Folder to keep decoded frames in, for sets that fit there uncompressed; null decodes anew in every epoch.
     frame_cache: str | None = None
     keypoints: str | None = None  # published pickle or our .safetensors; not needed by RGB streams
+    # What a keypoint of confidence 0, one that was not found, becomes: a peak where the file has it, mostly in the
+    # corner of its heatmap, as in the published runs; or an empty heatmap.
+    missing_keypoints: Literal["published", "empty"] = "published"
     max_damaged_share: float = 0.01  # stop when more than this share of the clips read were damaged
     workers: int = 2  # loading processes of each training process; 0 loads in the training process
 

@@ -21,6 +21,7 @@ from utils.errors import UserError
 from utils.seeding import generator
 
 Array = TypeVar("Array", np.ndarray, Tensor)
+NOWHERE = -1e4  # pixels: so far from the picture that nothing of a keypoint's Gaussian is left in it
 REPLACEMENTS = 10  # tried, one after the other, for a clip that cannot be read
 # From the length of a clip to its windows: of each, the frames it is made of, int64 [T].
 Choose = Callable[[int], Sequence[np.ndarray]]
@@ -221,6 +222,8 @@ class FootageReader:
                 f"{self.keypoints.path}: keypoints of clip {clip.name!r} are not finite; python -m dataset.check finds "
                 "all such clips: take them out of the annotations, or find their keypoints again"
             )
+        if self.config.missing_keypoints == "empty":
+            points[points[..., 2] == 0, :2] = NOWHERE
         width, height = self.keypoints.frame_size(clip.name) or self.config.keypoints_picture[::-1]
         scale = np.array([self.grid[1] / width, self.grid[0] / height, 1.0], dtype=np.float32)
         return points * scale, problem

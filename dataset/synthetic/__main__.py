@@ -25,7 +25,9 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write the set to")
     for field in dataclasses.fields(config_class):
-        parser.add_argument(f"--{field.name}", type=int, default=field.default, help="default: %(default)s")
+        parser.add_argument(
+            f"--{field.name}", type=type(field.default), default=field.default, help="default: %(default)s"
+        )
     options = vars(parser.parse_args())
     out = options.pop("out")
     del options["sentences"]

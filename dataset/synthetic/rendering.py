@@ -42,7 +42,9 @@ Result = TypeVar("Result")
 class RenderConfig:
     """Who is rendered and how; all but `processes` decide the bytes of a set.
 
-    *_signers: people in each split, none in two splits; frame_size: width and height in pixels, even.
+    *_signers: people in each split, none in two splits; variety: how much their bodies, cameras and manners differ;
+    estimator_errors: how often keypoints are missed, exchanged or off (0: a little noise alone); frame_size: width and
+    height in pixels, even.
     Sets of one seed and the same numbers of signers have the same people in the same splits.
     """
 
@@ -50,13 +52,15 @@ class RenderConfig:
     train_signers: int = 54
     dev_signers: int = 8
     test_signers: int = 16
+    variety: float = 1.0
+    estimator_errors: float = 0.0
     frame_size: int = 96
     fps: int = 15
     processes: int = 2
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            least = 0 if field.name == "seed" else 1
+            least = 0 if field.name in ("seed", "variety", "estimator_errors") else 1
             if getattr(self, field.name) < least:
                 raise ValueError(f"{field.name} must be at least {least}, not {getattr(self, field.name)}")
         if self.frame_size % 2:
@@ -70,12 +74,13 @@ class RenderConfig:
 
     def signer(self, number: int) -> Signer:
         """The person of that number."""
-        return _signer(self.seed, number, self.frame_size)
+        return _signer(self.seed, number, self.frame_size, self.variety, self.estimator_errors)
 
 
 @cache
-def _signer(seed: int, number: int, frame_size: int) -> Signer:
-    return make_signer(np.random.default_rng((seed, _SIGNER_STREAM, number)), frame_size)
+def _signer(seed: int, number: int, frame_size: int, variety: float, errors: float) -> Signer:
+    rng = np.random.default_rng((seed, _SIGNER_STREAM, number))
+    return make_signer(rng, frame_size, variety, errors)
 
 
 def make_set(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dataset.glosses.embeddings import read_embeddings, write_embeddings
+from dataset.synthetic.more_signs import LEXICON
 from dataset.synthetic.rendering import SPLITS, RenderConfig, encode, make_set, rendered, video_files
 from dataset.synthetic.signer import perform
 from dataset.synthetic.signs import SIGNS
@@ -31,6 +32,7 @@ class SignSetConfig(RenderConfig):
     glosses: the first so many of the lexicon; *_clips: clips of each gloss in each split.
     """
 
+    estimator_errors: float = 1.0
     glosses: int = len(SIGNS)
     train_clips: int = 18
     dev_clips: int = 3
@@ -38,8 +40,8 @@ class SignSetConfig(RenderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.glosses > len(SIGNS):
-            raise ValueError(f"glosses must be at most {len(SIGNS)}, not {self.glosses}")
+        if self.glosses > len(LEXICON):
+            raise ValueError(f"glosses must be at most {len(LEXICON)}, not {self.glosses}")
 
 
 class _Clip(NamedTuple):
@@ -66,10 +68,10 @@ def _write(folder: Path, config: SignSetConfig) -> None:
         rendered(_render, tasks, config.processes, "clip") as results,
     ):
         for clip, (video, points) in zip(plan, results, strict=True):
-            gloss, signer = SIGNS[clip.sign].gloss, f"signer{clip.signer:02d}"
+            gloss, signer = LEXICON[clip.sign].gloss, f"signer{clip.signer:02d}"
             add({"name": clip.name, "gloss": gloss, "split": clip.split, "signer": signer}, video, points)
     vectors = read_embeddings(WORD_VECTORS)
-    table = {sign.gloss: vectors[sign.gloss] for sign in SIGNS[: config.glosses]}
+    table = {sign.gloss: vectors[sign.gloss] for sign in LEXICON[: config.glosses]}
     write_embeddings(folder / "word_embeddings.safetensors", table, WORD_VECTORS_SOURCE)
 
 
@@ -81,7 +83,7 @@ def _plan(config: SignSetConfig) -> list[_Clip]:
         for sign in range(config.glosses):
             for repeat in range(getattr(config, f"{split}_clips")):
                 signer = signers[(sign + repeat) % len(signers)]
-                name = f"{SIGNS[sign].gloss}_{split}_{repeat:02d}"
+                name = f"{LEXICON[sign].gloss}_{split}_{repeat:02d}"
                 plan.append(_Clip(len(plan), name, sign, split, signer))
     return plan
 
@@ -89,5 +91,5 @@ def _plan(config: SignSetConfig) -> list[_Clip]:
 def _render(task: tuple[_Clip, SignSetConfig]) -> tuple[bytes, np.ndarray]:
     clip, config = task
     rng = np.random.default_rng((config.seed, _CLIP_STREAM, clip.position))
-    pictures, points = perform(config.signer(clip.signer), SIGNS[clip.sign], rng)
+    pictures, points = perform(config.signer(clip.signer), LEXICON[clip.sign], rng)
     return encode(pictures, config.fps), points

@@ -2,7 +2,7 @@
 
 `perform` signs one sign, `film` turns a moving skeleton into pictures and what a pose estimator would report for
 them: the true points with a little noise, and low confidence where estimators struggle (hidden, fast, out of the
-picture).
+picture); and, where asked for, hands that are missed, taken for each other, or beside where they are.
 """
 
 import colorsys
@@ -55,19 +55,30 @@ class Signer:
     tempo: float
     amplitude: float
     image_noise: float  # standard deviation, grey levels
+    estimator_errors: float  # how often the estimator errs, 0: never; about 1 as real ones do
 
 
-def make_signer(rng: np.random.Generator, frame_size: int) -> Signer:
-    """Draw a signer for square pictures of `frame_size` pixels."""
+def make_signer(
+    rng: np.random.Generator, frame_size: int, variety: float = 1.0, estimator_errors: float = 0.0
+) -> Signer:
+    """Draw a signer for square pictures of `frame_size` pixels.
+
+    variety: factor on the ranges of measures and manners; estimator_errors: see `Signer`.
+    """
+
+    def within(low: float, high: float) -> float:
+        middle = (low + high) / 2
+        return rng.uniform(middle + variety * (low - middle), middle + variety * (high - middle))
+
     body = Body(
-        head_height=rng.uniform(0.68, 0.78),
-        head_width=rng.uniform(0.48, 0.55),
-        neck=rng.uniform(0.16, 0.24),
-        upper_arm=rng.uniform(0.8, 0.88),
-        forearm=rng.uniform(0.69, 0.76),
-        hand=rng.uniform(0.58, 0.67),
-        torso=rng.uniform(1.32, 1.46),
-        hip_width=rng.uniform(0.6, 0.74),
+        head_height=within(0.68, 0.78),
+        head_width=within(0.48, 0.55),
+        neck=within(0.16, 0.24),
+        upper_arm=within(0.8, 0.88),
+        forearm=within(0.69, 0.76),
+        hand=within(0.58, 0.67),
+        torso=within(1.32, 1.46),
+        hip_width=within(0.6, 0.74),
     )
     skin = _vary(rng, _SKINS[rng.integers(len(_SKINS))], 0.06)
     clothes = _clothes(rng, skin)
@@ -83,11 +94,12 @@ def make_signer(rng: np.random.Generator, frame_size: int) -> Signer:
     return Signer(
         body=body,
         look=look,
-        zoom=rng.uniform(0.94, 1.05),
-        offset=(0.5 + rng.uniform(-0.04, 0.04), 0.43 + rng.uniform(-0.02, 0.025)),
-        tempo=rng.uniform(0.9, 1.12),
-        amplitude=rng.uniform(0.92, 1.08),
-        image_noise=rng.uniform(1.0, 4.0),
+        zoom=within(0.94, 1.05),
+        offset=(0.5 + within(-0.04, 0.04), 0.43 + within(-0.02, 0.025)),
+        tempo=within(0.9, 1.12),
+        amplitude=within(0.92, 1.08),
+        image_noise=max(0.0, within(1.0, 4.0)),
+        estimator_errors=estimator_errors,
     )
 
 
@@ -124,7 +136,10 @@ def film(signer: Signer, points: np.ndarray, rng: np.random.Generator) -> tuple[
         down, right = shifts[frame]
         noise = grain[down : down + size, right : right + size]
         pictures[frame] = cv2.addWeighted(picture, light, noise, 1.0, 0.0, dtype=cv2.CV_8U)
-    return pictures, _estimate(points, size, rng)
+    found = _estimate(points, size, rng)
+    if signer.estimator_errors:
+        _err(found, size, signer.estimator_errors, rng)
+    return pictures, found
 
 
 def _points_in_picture(
@@ -222,6 +237,31 @@ def _estimate(points: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
     confidence[:, legs] = rng.uniform(0.02, 0.2, (frames, len(legs)))
     seen = np.clip(seen, -0.05 * size, 1.02 * size)
     return np.concatenate([seen, np.clip(confidence, 0.01, 1)[..., None]], axis=-1).astype(np.float32)
+
+
+def _err(found: np.ndarray, size: int, often: float, rng: np.random.Generator) -> None:
+    """Make the errors of real estimators in points [T, 133, 3], which last for some frames.
+
+    A hand that is not found has zeros, confidence and all. Hands close together are taken for each other. And one
+    frame's hand as a whole is a little beside where it is.
+    """
+    left, right = (found[:, hand, :2].mean(axis=1) for hand in HANDS.values())
+    for hand, middle in zip(HANDS.values(), (left, right), strict=True):
+        found[:, hand, :2] += often * rng.normal(0, 0.006 * size, (len(found), 1, 2))
+        speed = np.linalg.norm(np.gradient(middle, axis=0), axis=1) / size  # pictures per frame
+        found[_spells(often * (0.02 + 0.8 * speed), 3, rng), hand] = 0
+    close = np.linalg.norm(left - right, axis=1) < 0.2 * size
+    exchanged = _spells(0.1 * often * close, 2, rng)
+    both = np.r_[HANDS[LEFT], HANDS[RIGHT]], np.r_[HANDS[RIGHT], HANDS[LEFT]]
+    found[np.ix_(exchanged, both[0])] = found[np.ix_(exchanged, both[1])]
+
+
+def _spells(chance: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of the frames in spells that begin with chance [T] at each frame and last `length` frames on average."""
+    within = np.zeros(len(chance), bool)
+    for start in np.flatnonzero(rng.random(len(chance)) < chance):
+        within[start : start + rng.geometric(1 / length)] = True
+    return np.flatnonzero(within)
 
 
 def _vary(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:

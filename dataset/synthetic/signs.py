@@ -129,14 +129,14 @@ def _interpolate(keyframes: np.ndarray, progress: np.ndarray) -> np.ndarray:
     )
 
 
-def _shake(centre: Place, amplitude: Place, cycles: int) -> tuple[Place, ...]:
+def shake(centre: Place, amplitude: Place, cycles: int) -> tuple[Place, ...]:
     """There-and-back movement about a centre."""
     out, down, forward = centre
     a, b, c = amplitude
     return tuple((out + s * a, down + s * b, forward + s * c) for s in [1, -1] * cycles + [1])
 
 
-def _along(length: float, angle: float) -> Place:
+def along(length: float, angle: float) -> Place:
     """A step within the image plane; 0 degrees leads outwards, 90 downwards."""
     turn = np.deg2rad(angle)
     return length * float(np.cos(turn)), length * float(np.sin(turn)), 0.0
@@ -146,7 +146,7 @@ def _similar_pairs() -> list[Sign]:
     """Look-alikes of similar meaning."""
     signs = []
     for gloss, amplitude in (("cold", 0.1), ("winter", 0.1 * AMPLITUDE_CUE)):
-        shiver = Track("chest", _shake((0.42, 0, 0.4), (amplitude, 0, 0), 3), (FIST,), (Orientation(0, 60),))
+        shiver = Track("chest", shake((0.42, 0, 0.4), (amplitude, 0, 0), 3), (FIST,), (Orientation(0, 60),))
         signs.append(Sign(gloss, shiver, shiver))
     for gloss, curl in (("rain", CURL_CUE), ("snow", 0.0)):
         fingers = Handshape(0.3 * curl, curl, curl, curl, curl, spread=1.0, knuckles=0.3)
@@ -154,7 +154,7 @@ def _similar_pairs() -> list[Sign]:
         signs.append(Sign(gloss, fall, fall))
     held = Track("chest", ((0.2, 0.38, 0.4),), (FIST,), (Orientation(75, 200),))
     for gloss, angle in (("doctor", 0.0), ("nurse", DIRECTION_CUE)):
-        path = _shake((-0.08, 0.02, 0.55), _along(0.2, angle), 2)
+        path = shake((-0.08, 0.02, 0.55), along(0.2, angle), 2)
         signs.append(Sign(gloss, Track("chest", path, (VEE,), (Orientation(50, 0),)), held))
     return signs
 
@@ -164,10 +164,10 @@ def _distinct_pairs() -> list[Sign]:
     signs = []
     arm = Track("belly", ((-0.05, 0, 0.4),), (FLAT,), (Orientation(95, 100),))
     for gloss, higher in (("table", 0.0), ("afternoon", PLACE_CUE)):
-        path = _shake((0.15, -0.25 - higher, 0.5), (0, 0.14, 0), 2)
+        path = shake((0.15, -0.25 - higher, 0.5), (0, 0.14, 0), 2)
         signs.append(Sign(gloss, Track("belly", path, (FLAT,), (Orientation(70, 90),)), arm))
     for gloss, angle in (("cheese", 0.0), ("week", DIRECTION_CUE)):
-        path = _shake((0.2, 0.05, 0.5), _along(0.26, angle), 2)
+        path = shake((0.2, 0.05, 0.5), along(0.26, angle), 2)
         signs.append(Sign(gloss, Track("chest", path, (INDEX,), (Orientation(20, 60),))))
     twist = (Orientation(80, 60), Orientation(80, 130)) * 3
     for gloss, lower in (("apple", PLACE_CUE), ("uncle", 0.0)):
@@ -183,20 +183,20 @@ def _others() -> list[Sign]:
     tip = (Orientation(0, 90), Orientation(35, 90)) * 2
     drink = Track("mouth", ((0.25, 0.3, 0.4), (0.16, 0.08, 0.35)) * 2, (CURVED,), tip)
     wheel, counter_wheel = (
-        Track("chest", _shake((0.38, 0.3, 0.5), (0.02, sway, 0), 2), (FIST,), (Orientation(30, 90, 20),))
+        Track("chest", shake((0.38, 0.3, 0.5), (0.02, sway, 0), 2), (FIST,), (Orientation(30, 90, 20),))
         for sway in (0.22, -0.22)
     )
     sleep = Track("cheek", ((0.2, 0.05, 0.2), (0.2, 0.1, 0.2)), (FLAT,), (Orientation(35, 120),))
     bird = Track("mouth", ((0.12, 0.06, 0.35),), (BEAK_OPEN, BEAK_CLOSED) * 3, (Orientation(-10, 20),))
-    think = Track("temple", _shake((0.34, 0.1, 0.25), (0.1, -0.05, 0), 2), (INDEX,), (Orientation(30, 120),))
+    think = Track("temple", shake((0.34, 0.1, 0.25), (0.1, -0.05, 0), 2), (INDEX,), (Orientation(30, 120),))
     big = Track("chest", ((0.2, 0.1, 0.4), (0.85, 0, 0.3)) * 2, (OPEN,), (Orientation(-10, 60),))
     swim = tuple((0.6 - 0.13 * step, 0.1 * (-1) ** step, 0.4) for step in range(7))
     fish = Track("belly", swim, (FLAT,), (Orientation(60, 20), Orientation(105, 20)) * 3)
     phone = Track("cheek", ((0.25, 0, 0.25),), (HORN,), (Orientation(-20, 25),))
-    hammer = Track("belly", _shake((0.05, -0.4, 0.5), (0, 0.22, 0), 2), (FIST,), (Orientation(80, 90),))
+    hammer = Track("belly", shake((0.05, -0.4, 0.5), (0, 0.22, 0), 2), (FIST,), (Orientation(80, 90),))
     anvil = Track("belly", ((0, 0.05, 0.4),), (FIST,), (Orientation(80, 90),))
     cradle, counter_cradle = (
-        Track("belly", _shake((-0.05, down, 0.4), (sway, 0, 0), 1), (FLAT,), (Orientation(85, 180),))
+        Track("belly", shake((-0.05, down, 0.4), (sway, 0, 0), 1), (FLAT,), (Orientation(85, 180),))
         for down, sway in ((-0.05, 0.22), (0.12, -0.22))
     )
     tree = Track("shoulder", ((0.2, -0.55, 0.3),), (OPEN,), (Orientation(0, -40), Orientation(0, 70)) * 3)

@@ -13,6 +13,7 @@ import pytest
 
 from dataset.glosses.embeddings import read_embeddings
 from dataset.keypoints import open_keypoints
+from dataset.synthetic.more_signs import ALL_LOOK_ALIKES, LEXICON
 from dataset.synthetic.sign_set import COLUMNS, MANIFEST, OUTPUTS, WORD_VECTORS, SignSetConfig, make_sign_set
 from dataset.synthetic.signer import FRAMES, make_signer, perform
 from dataset.synthetic.signs import LOOK_ALIKES, SIGNS, LookAlike, Sign
@@ -28,7 +29,7 @@ SMALL = SignSetConfig(
     test_clips=2,
     processes=1,
 )
-BY_GLOSS = {sign.gloss: sign for sign in SIGNS}
+BY_GLOSS = {sign.gloss: sign for sign in LEXICON}
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +123,13 @@ def test_keypoints_are_plausible(small_set: Path) -> None:
         points = keypoints.read(row["name"])
         assert np.isfinite(points).all()
         assert points[..., :2].min() > -10 and points[..., :2].max() < 138
-        assert points[..., 2].min() > 0 and points[..., 2].max() <= 1
+        assert points[..., 2].min() >= 0 and points[..., 2].max() <= 1
+        assert (points[points[..., 2] == 0] == 0).all(), "what was not found is nowhere"
         assert points[:, 13:23, 2].max() < 0.3, "legs and feet are out of the picture"
         assert np.median(points[:, FACE, 2]) > 0.7
         for hand, body in ((HANDS[1], WRIST[1]), (HANDS[-1], WRIST[-1])):
-            gap = np.linalg.norm(points[:, hand, :2][:, 0] - points[:, body, :2], axis=-1)
+            seen = points[points[:, hand, 2].max(axis=1) > 0]
+            gap = np.linalg.norm(seen[:, hand, :2][:, 0] - seen[:, body, :2], axis=-1)
             assert np.median(gap) < 3, "a hand starts at its wrist"
         shoulders = points[:, [SHOULDER[1], SHOULDER[-1]], 0].mean(axis=0)
         assert shoulders[0] > shoulders[1], "the signer's left is on the right of the picture"
@@ -175,7 +178,7 @@ def _tracks(sign: Sign) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("pair", LOOK_ALIKES, ids=lambda pair: f"{pair.first}-{pair.second}")
+@pytest.mark.parametrize("pair", ALL_LOOK_ALIKES, ids=lambda pair: f"{pair.first}-{pair.second}")
 def test_look_alikes_differ_in_their_cue_only(pair: LookAlike) -> None:
     part = {"amplitude": "path", "direction": "path", "curl": "shapes",
             "place": "path"}[pair.cue]  # fmt: skip
@@ -184,16 +187,18 @@ def test_look_alikes_differ_in_their_cue_only(pair: LookAlike) -> None:
 
 
 def test_lexicon_holds_enough_signs_and_look_alikes() -> None:
-    assert len(BY_GLOSS) == len(SIGNS) >= 24
-    assert sum(pair.similar_meaning for pair in LOOK_ALIKES) >= 3
-    assert sum(not pair.similar_meaning for pair in LOOK_ALIKES) >= 3
+    assert LEXICON[: len(SIGNS)] == SIGNS
+    assert len(SIGNS) >= 24 and len(BY_GLOSS) == len(LEXICON) >= 60
+    for pairs, least in ((LOOK_ALIKES, 3), (ALL_LOOK_ALIKES, 12)):
+        assert sum(pair.similar_meaning for pair in pairs) >= least
+        assert sum(not pair.similar_meaning for pair in pairs) >= least
 
 
 def test_word_vectors_agree_with_the_meanings() -> None:
     table = read_embeddings(WORD_VECTORS)
     assert set(table) == set(BY_GLOSS)
     unit = {gloss: vector / np.linalg.norm(vector) for gloss, vector in table.items()}
-    similarity = {pair: float(unit[pair.first] @ unit[pair.second]) for pair in LOOK_ALIKES}
+    similarity = {pair: float(unit[pair.first] @ unit[pair.second]) for pair in ALL_LOOK_ALIKES}
     similar = [value for pair, value in similarity.items() if pair.similar_meaning]
     distinct = [value for pair, value in similarity.items() if not pair.similar_meaning]
     assert min(similar) > max(distinct) + 0.2
@@ -209,3 +214,32 @@ def test_set_carries_the_vectors_of_its_glosses(small_set: Path) -> None:
 def test_impossible_configuration_is_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         SignSetConfig(**change)
+
+
+def test_estimators_that_err_miss_and_exchange_hands() -> None:
+    def found(errors: float, gloss: str, seed: int) -> np.ndarray:
+        signer = make_signer(np.random.default_rng(1), 96, estimator_errors=errors)
+        return perform(signer, BY_GLOSS[gloss], np.random.default_rng(seed))[1]
+
+    missed, exchanged = 0, 0
+    for seed in range(20):
+        exact, erring = found(0, "coffee", seed), found(2, "coffee", seed)
+        assert (exact[..., 2] > 0).all()
+        assert np.array_equal(exact[:, :91], erring[:, :91]), "only hands are missed"
+        for hand, other in ((HANDS[1], HANDS[-1]), (HANDS[-1], HANDS[1])):
+            gone = (erring[:, hand, 2] == 0).all(axis=1)
+            missed += int(gone.sum())
+            middle, its, others = (
+                x[..., :2].mean(axis=1) for x in (erring[:, hand], exact[:, hand], exact[:, other])
+            )
+            nearer = np.linalg.norm(middle - others, axis=1) < np.linalg.norm(middle - its, axis=1) / 2
+            exchanged += int((nearer & ~gone).sum())
+    assert missed > 40 and exchanged > 5
+
+
+def test_more_variety_means_more_different_signers() -> None:
+    def heights(variety: float) -> list[float]:
+        return [make_signer(np.random.default_rng(seed), 64, variety).body.head_height for seed in range(20)]
+
+    assert np.std(heights(2)) == pytest.approx(2 * np.std(heights(1)))
+    assert np.std(heights(0)) == pytest.approx(0)

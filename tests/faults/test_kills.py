@@ -26,8 +26,14 @@ def changes(task: str) -> dict[str, object]:
     }
 
 
-def kill(project: Project, config: Path, run: Path, moment: str, seconds: float) -> bool:
-    """Start the training, and kill it so many seconds after it reached the moment; False if it ended before that."""
+def steps_noted(run: Path) -> int:
+    noted = run / "metrics.jsonl"
+    return noted.read_text().count('"kind": "step"') if noted.is_file() else 0
+
+
+def kill(project: Project, config: Path, run: Path, moment: str, steps: int, seconds: float) -> bool:
+    """Start the training, and kill it so many seconds after it began, or after so many steps more, or when it saves
+    for the first time after them; False if it ended before that."""
     noted = run / "metrics.jsonl"
     before = noted.stat().st_mtime_ns if noted.is_file() else 0
     process = project.start(
@@ -40,9 +46,10 @@ def kill(project: Project, config: Path, run: Path, moment: str, seconds: float)
 
     try:
         if moment != STARTING:
-            while goes_on() and (
-                not noted.is_file() or noted.stat().st_mtime_ns == before or not noted.stat().st_size
-            ):
+            while goes_on() and (not noted.is_file() or noted.stat().st_mtime_ns == before):
+                time.sleep(0.005)
+            target = steps_noted(run) + steps
+            while goes_on() and steps_noted(run) < target:
                 time.sleep(0.005)
         time.sleep(seconds)
         while moment == SAVING and goes_on() and not (run / "new.pt.partial").exists():
@@ -82,12 +89,16 @@ def test_killed_trainings_end_bit_for_bit(
     config, run = project.config("broken", **changes(task)), folder / "broken"
     planned = moments(draw, many(0, 10), many(1, 30), many(1, 10))
     lost, during_saving = [], 0
+    all_steps = steps_noted(folder / "straight")
+    most = all_steps // len(planned) // 2  # half of the steps are left for what comes after the last kill
     for moment in planned:
-        wait = draw.uniform(0, 5) if moment == STARTING else draw.uniform(0, seconds / len(planned))
-        assert kill(project, config, run, moment, wait), "the training ended too early for so many kills"
+        wait = draw.uniform(0, 5 if moment == STARTING else seconds / all_steps)
+        steps = draw.randrange(most)
+        assert kill(project, config, run, moment, steps, wait), (
+            "the training ended too early for so many kills"
+        )
         during_saving += (run / "new.pt.partial").exists()
-        noted = [line["step"] for line in metrics(run, "step")] if (run / "metrics.jsonl").is_file() else []
-        lost.append(max(noted, default=0) - steps_kept(run))
+        lost.append(steps_noted(run) - steps_kept(run))
     last = project.run("training.py", "--config", config)
     assert last.returncode == 0, last.stderr
     assert same_weights(folder / "straight", run)
