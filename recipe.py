@@ -27,6 +27,7 @@ from utils.config_files import read_values
 from utils.errors import UserError, run_entry_point
 
 HERE = Path(__file__).parent
+INTERRUPTED = 130  # exit code of a training that was stopped and can be continued
 
 
 @dataclass(frozen=True)
@@ -171,10 +172,17 @@ def commands(stages: Sequence[Stage], ensemble: Sequence[Path], overrides: list[
 
 
 def run(command: Sequence[str]) -> int:
-    """Run to the end, and pass signals on; a terminal sends Ctrl-C to the command by itself."""
+    """Run to the end, and pass signals on; a terminal sends Ctrl-C to the command by itself.
+
+    Returns the command's exit code, or that of an interrupted training where it ended after a signal: torchrun has
+    others for that.
+    """
     process = subprocess.Popen(command)
+    stopped = False
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
         if number != signal.SIGINT:
             process.send_signal(number)
 
@@ -182,7 +190,8 @@ def run(command: Sequence[str]) -> int:
         number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     }
     try:
-        return process.wait()
+        code = process.wait()
+        return INTERRUPTED if stopped and code else code
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -32,9 +32,9 @@ class SignSetConfig(RenderConfig):
     glosses: the first so many of the lexicon; *_clips: clips of each gloss in each split.
     """
 
-    estimator_errors: float = 1.0
+    estimator_errors: float = 0.5
     glosses: int = len(SIGNS)
-    train_clips: int = 18
+    train_clips: int = 36
     dev_clips: int = 3
     test_clips: int = 8
 
