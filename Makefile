@@ -5,13 +5,16 @@
 # make faults breaks trainings, configurations and files in many ways (two hours); VIDEOS=DIR: real videos, not rendered ones
 # make bench  time and memory against the plain definitions of the method; results in benchmarks/results.json
 # make gpu   what there is to know about a GPU; PARTS='train share' for some of it, SMALL=--small without a GPU
+# make ablation what each part of the methods brings, on a harder embedded set, three seeds; hours, and it can be stopped
+# make docs   the documentation as a site, in site/
 # make mmpose the real mmpose in an environment of its own, .venv-mmpose (half an hour of compiling)
 
 PYTHON ?= python3
 PARITY ?= tests/golden/open tests/golden_two_stream/open
 BIN := .venv/bin
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-.PHONY: demo demo-sentences test parity faults bench gpu mmpose
+.PHONY: demo demo-sentences test parity faults bench gpu docs ablation mmpose
 
 demo: .venv/core
 	$(BIN)/python demo.py
@@ -24,6 +27,7 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(DOCS)
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not processes"
 	$(BIN)/pytest -m processes
 
@@ -33,6 +37,12 @@ parity: .venv/dev
 faults: .venv/dev
 	FAULTS=full $(BIN)/pytest -n 2 --dist worksteal -m "not processes" tests/faults
 	FAULTS=full $(BIN)/pytest -m processes tests/faults
+
+ablation: .venv/translation
+	$(BIN)/python -m benchmarks.ablation
+
+docs: .venv/dev
+	$(DOCS)
 
 bench: .venv/core
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -71,12 +71,6 @@ def run(
     Raises:
         UserError: `out` holds a demo with another seed or configuration, or a package is missing.
     """
-    from dataset.sentences import BLANK
-    from dataset.sign_strings import string_signs
-    from dataset.synthetic import sentence_set as sentences
-    from dataset.synthetic import sign_set as signs
-    from dataset.synthetic.signs import SIGNS
-
     configs = {
         name: stage_config(
             ContinuousConfig,
@@ -91,19 +85,9 @@ def run(
     translations = demo_translation.stage_configs(CONFIGURED_OUT, out, seed, translation_overrides)
     for package in ("transformers", "sentencepiece", "sacrebleu"):
         translation_package(package)  # before minutes of training
-    data = out / "data"
-    refuse_other_seed(data / "signs" / signs.MANIFEST, seed)
     watch = Stopwatch(out / "seconds.json")
     with watch.measure("rendering"):
-        signs.make_sign_set(
-            data / "signs", sign_set or signs.SignSetConfig(seed=seed, train_clips=SIGN_CLIPS)
-        )
-        sentences.make_sentence_set(
-            data / "sentences", sentence_set or sentences.SentenceSetConfig(seed=seed)
-        )
-        string_signs(data / "signs", data / "singles", 1, seed)
-        string_signs(data / "signs", data / "strings", LONGEST_STRING, seed)
-    write_json(data / "vocabulary.json", [BLANK, *sorted(sign.gloss for sign in SIGNS)])
+        render(out / "data", seed, sign_set, sentence_set)
     for number, (name, config) in enumerate(configs.items(), start=1):
         print(f"\n[{number}/{len(STAGES)}] {STAGES[name]}", flush=True)
         if not train_and_evaluate(config, [setting(config)]):
@@ -116,6 +100,28 @@ def run(
     write_page(configs, translations, summary, out / "report.html")
     print(f"\n{table(summary)}")
     return True
+
+
+def render(
+    data: Path,
+    seed: int,
+    sign_set: "SignSetConfig | None" = None,
+    sentence_set: "SentenceSetConfig | None" = None,
+) -> None:
+    """Signs, sentences, and the strings of signs that come before sentences, into the folder `data`."""
+    from dataset.sentences import BLANK
+    from dataset.sign_strings import string_signs
+    from dataset.synthetic import sentence_set as sentences
+    from dataset.synthetic import sign_set as signs
+    from dataset.synthetic.signs import SIGNS
+
+    refuse_other_seed(data / "signs" / signs.MANIFEST, seed)
+    exact = signs.SignSetConfig(seed=seed, train_clips=SIGN_CLIPS, estimator_errors=0)
+    signs.make_sign_set(data / "signs", sign_set or exact)
+    sentences.make_sentence_set(data / "sentences", sentence_set or sentences.SentenceSetConfig(seed=seed))
+    string_signs(data / "signs", data / "singles", 1, seed)
+    string_signs(data / "signs", data / "strings", LONGEST_STRING, seed)
+    write_json(data / "vocabulary.json", [BLANK, *sorted(sign.gloss for sign in SIGNS)])
 
 
 def setting(config: ContinuousConfig) -> str:

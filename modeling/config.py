@@ -20,6 +20,7 @@ class StreamsConfig:
     heatmap_size: int = 112  # height and width of the heatmaps; half of rgb_size when both are read
     heatmap_sigma: float = 8.0  # of a keypoint, pixels of heatmap_grid
     batch_norm_momentum: float = 0.001
+    lateral_connections: bool = True  # false: the streams exchange nothing, for comparison
     # Factor on the initial lateral connections. Below 1 a later stage starts near what the earlier ones learned,
     # where at 1 it first unlearns much of it; a short training needs that.
     lateral_init_scale: float = 1.0

@@ -62,6 +62,8 @@ class Recognizer(nn.Module):
         }
         encoder = encoder_builder(config.encoder)
         self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum, encoder)
+        if not config.lateral_connections:
+            self.vknet.laterals.clear()
         with torch.no_grad():
             for weight in self.vknet.laterals.parameters():
                 weight.mul_(config.lateral_init_scale)

@@ -24,6 +24,7 @@ class ContinuousModelConfig(StreamsConfig):
     # network without RGB reads the whole grid in any case.
     evaluation_crop: int | None = None
     lateral_blocks: tuple[int, int] = (1, 3)  # first and last block after which the streams exchange maps
+    joint_head: bool = True  # of two streams: also a head that reads both
     head_size: int = 512  # channels of a head; the published network's
     dropout: float = 0.1  # in the heads
     frozen_blocks: int = 0  # so many first blocks of the RGB encoder are not trained

@@ -123,6 +123,8 @@ class ContinuousRecognizer(nn.Module):
             config.batch_norm_momentum,
             encoder_builder(config.encoder),
         )
+        if not config.lateral_connections:
+            self.vknet.laterals.clear()
         with torch.no_grad():
             for weight in self.vknet.laterals.parameters():
                 weight.mul_(config.lateral_init_scale)
@@ -132,7 +134,7 @@ class ContinuousRecognizer(nn.Module):
             return SequenceHead(streams, in_size, num_glosses, config.head_size, config.dropout)
 
         heads = {stream: head([stream], sizes[-1]) for stream in in_channels}
-        if len(in_channels) == 2:
+        if len(in_channels) == 2 and config.joint_head:
             heads[JOINT] = head(["keypoint", "rgb"], 2 * sizes[-1])
         for stream in self.vknet.pyramids:
             for block in PYRAMID_BLOCKS:
@@ -193,9 +195,10 @@ def with_ensembles(output: ContinuousOutput) -> ContinuousOutput:
 
     `ensemble_last` of the heads on block 4, `ensemble_early` of the pyramid heads on block 3.
     """
-    if JOINT not in output.logits:
+    last = last_heads(output)
+    if len(last) == 1:
         return output
-    members = {REPORTED: [JOINT, "rgb", "keypoint"]}
+    members = {REPORTED: last}
     early = [pyramid_name(stream, PYRAMID_BLOCKS[-1]) for stream in ("rgb", "keypoint")]
     if early[0] in output.logits:
         members["ensemble_early"] = early
@@ -204,6 +207,11 @@ def with_ensembles(output: ContinuousOutput) -> ContinuousOutput:
         logits[name] = torch.stack([output.logits[head].softmax(dim=2) for head in heads]).sum(dim=0).log()
         steps[name] = output.steps[heads[0]]
     return ContinuousOutput(logits, steps)
+
+
+def last_heads(output: ContinuousOutput) -> list[str]:
+    """Those on block 4."""
+    return [name for name in (JOINT, "rgb", "keypoint") if name in output.logits]
 
 
 def reported_prediction(config: ContinuousModelConfig) -> str:

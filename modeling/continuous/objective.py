@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from modeling.continuous.config import ContinuousLossConfig
 from modeling.continuous.network import (
-    JOINT,
     PYRAMID_BLOCKS,
     REPORTED,
     ContinuousOutput,
+    last_heads,
     pyramid_name,
     with_ensembles,
 )
@@ -74,9 +74,10 @@ class ContinuousObjective:
             loss = ctc_loss(logits, output.steps[name], glosses, counts)
             parts[f"ctc/{name}"] = loss
             terms.append(weights.get(name, 1.0) * loss)
-        if JOINT in output.logits and self.config.distillation:
+        last = last_heads(output)
+        if len(last) > 1 and self.config.distillation:
             teacher = with_ensembles(output).logits[REPORTED].detach().softmax(dim=2)
-            for name in ("rgb", "keypoint", JOINT):
+            for name in last:
                 loss = distillation_loss(output.logits[name], teacher)
                 parts[f"distillation/{name}"] = loss
                 terms.append(self.config.distillation * loss)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from configs.schema import IsolatedConfig, experiment_from_dict, load_experiment
 from modeling.config import AugmentConfig, LossConfig, ModelConfig, TrainingConfig
@@ -48,6 +49,15 @@ def test_experiment_loads(name: str) -> None:
     config = load_experiment(FOLDER / name)
     assert config.run == f"runs/{name.removesuffix('.yaml')}"
     assert experiment_from_dict(to_dict(config), "here") == config
+
+
+@pytest.mark.parametrize(("of_paper", "small"), [("nla_slr", "demo"), ("two_stream", "demo_sentences")])
+def test_an_ablation_changes_the_same_at_both_sizes(of_paper: str, small: str) -> None:
+    def changes(folder: str) -> dict[str, Any]:
+        files = sorted((FOLDER / "ablations" / folder).glob("*.yaml"))
+        return {path.name: yaml.safe_load(path.read_text()) | {"base": None, "run": None} for path in files}
+
+    assert changes(of_paper) == changes(small) != {}
 
 
 def test_the_experiments_people_call_are_there() -> None:
