@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
+from configs.cost import Reckoned, estimate
 from configs.schema import Config, IsolatedConfig, RecognitionConfig, TranslationConfig, load_experiment
 from report.runs import read_epochs
 from utils.command_line import entry_point_parser
@@ -76,6 +77,8 @@ def main() -> int:
         raise UserError(missing[0])
     for number, stage in enumerate(stages, 1):
         print(f"{number}. {stage.path}: {stage.config.kind}, {stage.config.run}, {stage.state}", flush=True)
+        if arguments.dry_run and isinstance(stage.config, Reckoned):
+            print(f"   {estimate(stage.config)}")
     for line in missing:
         print(line)
     python = [sys.executable]

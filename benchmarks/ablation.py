@@ -89,7 +89,7 @@ class Paper(NamedTuple):
 
 
 def render_signs(data: Path, seed: int) -> None:
-    config = SignSetConfig(seed=seed, glosses=64, train_clips=12, dev_clips=2, test_clips=6, **HARDER)
+    config = SignSetConfig(seed=seed, glosses=64, train_clips=10, dev_clips=2, test_clips=5, **HARDER)
     make_sign_set(data, config)
 
 
