@@ -52,6 +52,7 @@ def train(config: Config) -> int:
     from dataset.loader import TrainingSchedule, training_loader
     from modeling.engine import accelerate, gradient_norm
     from modeling.optimizer import build_optimizer, learning_rate
+    from modeling.whole_batch_norm import use_whole_batches
     from report.tensorboard import Board
     from tasks import build_task
     from utils.cores import CoreWatch
@@ -90,7 +91,10 @@ def train(config: Config) -> int:
     board = Board(run.folder, continue_after=state.step) if processes.is_main else None
     log.start_at(state, board)
     log.print(accelerate(network, config.runtime))
-    step = task.training_step(network, distribute(network, processes), optimizer)
+    parallel = distribute(network, processes)
+    if training.normalizes_whole_batches:
+        use_whole_batches(network)
+    step = task.training_step(network, parallel, optimizer)
     schedule = TrainingSchedule(
         dataset, training.batch_size, training.epochs, seed, state.step, processes.rank, processes.count
     )

@@ -32,6 +32,7 @@ from modeling.translation.mapper import EmbeddingMapper
 from modeling.translation.network import Translator
 from modeling.translation.text_model import load_text_model, new_text_model
 from modeling.weights import (
+    ENCODER_PREFIX,
     PUBLISHED_PREFIX,
     LoadReport,
     StateDict,
@@ -151,7 +152,7 @@ def load_initial_weights(model: nn.Module, config: RecognitionConfig) -> list[Lo
         content = load_checkpoint(path)
         advice = f"{config.kind} can start from the encoder of a single stream: init.encoder={stage}"
         refuse_other_task(content, config.task, f"init.stages: {stage}", advice)
-        reports.append(load_matching(model, stage_weights(content, model, number), str(path)))
+        reports.append(load_matching(model, stage_weights(content, model, str(path), number), str(path)))
     for report in reports:
         if len(report.loaded) <= len(report.mismatched):
             raise UserError(f"{report}; hardly anything fits this model (another width?)")
@@ -237,12 +238,12 @@ def checkpoint_path(path: Path) -> Path:
     return path / "best.pt" if path.is_dir() else path
 
 
-def stage_weights(checkpoint: dict[str, Any], model: nn.Module, number: int = 0) -> StateDict:
+def stage_weights(checkpoint: dict[str, Any], model: nn.Module, source: str, number: int = 0) -> StateDict:
     """The weights in a checkpoint of ours or a published one, under our names.
 
-    `number`: of the stage among those that the model starts from. Names in published checkpoints of one or two streams
-    in isolated recognition do not say their clip length: the first is of the model's longer clips, the second of the
-    shorter.
+    `source`: where it is from, to say what is wrong. `number`: of the stage among those that the model starts from.
+    Names in published checkpoints of one or two streams in isolated recognition do not say their clip length: the first
+    is of the model's longer clips, the second of the shorter.
     """
     for key in ("model", "model_state"):
         weights = checkpoint.get(key)
@@ -255,6 +256,10 @@ def stage_weights(checkpoint: dict[str, Any], model: nn.Module, number: int = 0)
         assert isinstance(model, Recognizer)
         lengths = model.config.frames
         return from_published(weights, model, lengths[min(number, len(lengths) - 1)])
+    if any(name.startswith(ENCODER_PREFIX) for name in checkpoint):
+        raise UserError(
+            f"{source}: the weights of an encoder alone; start from them by init.encoder={source}"
+        )
     raise UserError(
-        "a checkpoint without `model` or `model_state`; expected one of this project or a published one"
+        f"{source}: a checkpoint without `model` or `model_state`; expected one of this project or a published one"
     )

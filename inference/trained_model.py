@@ -172,7 +172,7 @@ def _with_weights(network: N, content: dict[str, Any], path: Path) -> N:
     Raises:
         UserError: they are of another network.
     """
-    report = load_matching(network, stage_weights(content, network), str(path))
+    report = load_matching(network, stage_weights(content, network, str(path)), str(path))
     if report.left or report.mismatched:
         raise UserError(f"{report}; the checkpoint is of another model or vocabulary")
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -195,9 +195,11 @@ class TrainingConfig:
 
     epochs: int = 100
     batch_size: int = 32  # clips per optimiser step, over all processes
-    # Parts in which each process computes its clips of a step, one after the other in the memory of one. BatchNorm sees
-    # one part at a time.
+    # Parts in which each process computes its clips of a step, one after the other in the memory of one.
     accumulate: int = 1
+    # What BatchNorm normalises by in such parts: each part's own statistics, or those of the whole batch, found by a
+    # forward pass before; about a third more time.
+    accumulate_norm: Literal["part", "batch"] = "part"
     optimizer: Literal["adam", "adamw"] = "adam"  # adam: weight decay as L2 in the gradient; adamw: decoupled
     learning_rate: float = 1e-3  # the highest
     # The same of parts of the network, by the beginning of their weights' names, such as {text: 1.0e-5}.
@@ -230,6 +232,11 @@ class TrainingConfig:
                 raise ConfigError(name, "must not be negative")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("betas", "must be at least 0 and below 1")
+
+    @property
+    def normalizes_whole_batches(self) -> bool:
+        """Whether BatchNorm covers all parts of a batch."""
+        return self.accumulate > 1 and self.accumulate_norm == "batch"
 
     def refuse_uneven_batches(self, processes: int) -> None:
         """Raise a `UserError` if a batch does not divide over so many processes, or there into its parts."""

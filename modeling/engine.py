@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from modeling.config import RuntimeConfig, TrainingConfig
 from modeling.fast import factored_streams, for_gpu, for_prediction, for_training
 from modeling.heatmaps import FactoredHeatmaps
 from modeling.optimizer import learning_rate
+from modeling.whole_batch_norm import take_down
 from utils.errors import UserError
 
 Part = TypeVar("Part")
@@ -189,12 +191,15 @@ class TrainingStep(ABC, Generic[Part]):
         self.parallel.train()
         self._now = self.schedule(epoch, share)
         self.optimizer.zero_grad()  # frees the gradients before the activations take their place
+        if self.config.normalizes_whole_batches:
+            parts = list(parts)
+            take_down(self.parallel, [partial(self.losses, part, epoch) for part in parts])
         found: list[dict[str, Tensor]] = []
         for part in parts:
             is_last = len(found) + 1 == self.config.accumulate
             with torch.set_grad_enabled(self._now["learning_rate"] > 0), self._exchange(is_last):
                 found.append(self._learn(part, epoch))
-            del part  # the next one is prepared in its memory
+            del part  # the next one is prepared in its memory, unless they are all kept
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}
 
     def update(self) -> None:

@@ -31,6 +31,7 @@ _HEAD_LAYERS = {
     "auxiliary": "word_fused_gloss_output_layer",
 }
 PUBLISHED_PREFIX = "recognition_network."
+ENCODER_PREFIX = "module.base."  # in S3D_kinetics400.pt
 
 
 @dataclass

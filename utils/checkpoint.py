@@ -128,6 +128,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
+    if (other := _what_else(path)) is not None:
+        raise UserError(f"{path}: not a checkpoint but {other}")
     if _is_damaged(path):
         raise UserError(f"{path}: damaged; its bytes are not those that were written")
     if _unpacks(path):
@@ -146,6 +148,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a checkpoint; expected a dict, found {type(content).__name__}")
     return content
+
+
+def _what_else(path: Path) -> str | None:
+    """What people have in place of a checkpoint, by its first bytes, and what to do; None if it is none of that."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "an empty file; copy or download it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS to it; `git lfs pull` fetches the file itself"
+    if start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page; its link has moved, or wants a log-in: download it with a browser"
+    if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return "a safetensors file; name the folder of the export that it is in"
+    return None
 
 
 def _sign(file: BufferedRandom) -> None:

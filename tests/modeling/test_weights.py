@@ -128,7 +128,7 @@ def test_published_earlier_stages_go_where_the_recorded_map_says(hand_over: str)
     model, found = full_size(target), dict[str, str]()
     for source in sources:
         checkpoint = published_checkpoint(source)
-        weights = stage_weights({"model_state": checkpoint, "epoch": 99}, model)
+        weights = stage_weights({"model_state": checkpoint, "epoch": 99}, model, source)
         labels = {id(value): f"{source}:{key}" for key, value in checkpoint.items()}
         tracked(weights, load_matching(model, weights, source), labels, found)
     assert as_published(found, model) == loading_maps()[hand_over]["map"]
@@ -162,4 +162,4 @@ def test_loading_copies_values_and_reports_the_rest() -> None:
 
 def test_a_checkpoint_without_weights_is_refused() -> None:
     with pytest.raises(UserError, match="without `model`"):
-        stage_weights({"optimizer": {}}, small())
+        stage_weights({"optimizer": {}}, small(), "file.pt")

@@ -38,7 +38,9 @@ def published_checkpoint(kind: str) -> StateDict:
 
 
 def load(checkpoint: StateDict, model: ContinuousRecognizer) -> LoadReport:
-    return load_matching(model, stage_weights({"model_state": checkpoint, "epoch": 1}, model), "published")
+    return load_matching(
+        model, stage_weights({"model_state": checkpoint, "epoch": 1}, model, "published"), "published"
+    )
 
 
 @pytest.mark.parametrize("kind", MODALITIES)
