@@ -56,15 +56,14 @@ class WholeBatchNorm(_BatchNorm):
             axes = [axis for axis in range(x.dim()) if axis != 1]
             variance, mean = torch.var_mean(x, dim=axes, correction=0)
             if self.meeting is not None:
-                count = mean.new_full((len(mean),), x.numel() // x.shape[1])
-                sums = torch.stack([mean * count, (variance + mean.square()) * count, count])
-                total = self.meeting.sum(sums)
-                self.whole = (
-                    total[0] / total[2],
-                    (total[1] / total[2] - (total[0] / total[2]).square()).clamp(min=0),
-                )
+                m, v = mean.double(), variance.double()  # a small variance about a large mean
+                count = torch.full_like(m, x.numel() // x.shape[1])
+                total = self.meeting.sum(torch.stack([m * count, (v + m.square()) * count, count]))
+                whole = total[0] / total[2]
+                spread = (total[1] / total[2] - whole.square()).clamp(min=0)
+                self.whole = whole.to(mean.dtype), spread.to(mean.dtype)
                 if self.meeting.own.part == 0:
-                    self._follow(*self.whole, total[2])
+                    self._follow(*self.whole, total[2].to(mean.dtype))
         assert self.whole is not None, "its statistics are taken down before"
         whole_mean, whole_variance = self.whole
         deviation = (whole_variance + self.eps).rsqrt()
