@@ -1,7 +1,7 @@
 """What each part of the two methods brings, on the embedded set in its harder form: every row with several seeds.
 
     python -m benchmarks.ablation                       # all that is not in benchmarks/ablation.json yet: hours
-    python -m benchmarks.ablation isolated --seeds 1    # some of it, such as one seed on each core
+    python -m benchmarks.ablation --papers isolated --seeds 1    # some of it, such as one seed on each core
 
 Single signs: 64 glosses, 48 of them in pairs that differ in one cue, signed by people who differ half as much again as
 in the demo, with keypoints that miss and exchange hands twice as often; one crop. Sentences: those of the demo, by such
@@ -143,11 +143,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("papers", nargs="*", choices=[[], *PAPERS], help="isolated, continuous or both")
+    parser.add_argument("--papers", nargs="+", choices=[*PAPERS], default=[*PAPERS], help="default: both")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3], help="default: 1 2 3")
     arguments = parser.parse_args()
     for seed in arguments.seeds:
-        for name in arguments.papers or PAPERS:
+        for name in arguments.papers:
             if not train(name, PAPERS[name], seed):
                 return 130
     for name, paper in PAPERS.items():

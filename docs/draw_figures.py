@@ -91,9 +91,7 @@ def draw_nla_slr() -> None:
                     "arrowstyle": "<|-|>", "color": "#999", "lw": 0.7, "ls": "--", "connectionstyle": "arc3,rad=0.25",
                 },
             )  # fmt: skip
-    box(
-        axes, (6.4, 0.55, 1.3, 3.7), "7 heads\n\n4 of one stream\n\njoint of 64,\nof 32,\nof all four", BOTH
-    )
+    box(axes, (6.4, 0.55, 1.3, 3.7), "7 heads\n\n4 of one stream\n\njoint of 64,\nof 32,\nof all four", BOTH)
     losses = box(
         axes,
         (8.1, 2.4, 1.4, 1.85),

@@ -110,7 +110,9 @@ def test_defaults_of_the_losses_are_published() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if "/" not in name and not name.startswith("custom")])
+@pytest.mark.parametrize(
+    "name", [name for name in EXPERIMENTS if "/" not in name and not name.startswith("custom")]
+)
 def test_published_experiments_follow_the_published_protocol(name: str) -> None:
     config = load(name)
     assert (config.seed, config.augment.draw, config.data.drop_last_frames) == (321, "per_batch", 2)

@@ -75,8 +75,8 @@ def test_parts_are_trained_on_as_processes_would() -> None:
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_batchnorm_may_cover_all_parts(wrapped: bool, tmp_path: Path) -> None:
-    """Then the losses and the statistics are those of the batch in one piece. Up to 2e-4 of rounding in single precision
-    was seen; in double precision, in test_whole_batch_norm.py, 1e-7."""
+    """Then the losses and the statistics are those of the batch in one piece. Up to 2e-4 of rounding was seen in single
+    precision; test_whole_batch_norm.py compares in double."""
     whole, parted = recognizer(), recognizer()
     expected = train(training_step(whole, accumulate=1), mixup=0)
     use_whole_batches(parted)
