@@ -151,19 +151,29 @@ def main() -> int:
             if not train(name, PAPERS[name], seed):
                 return 130
     for name, paper in PAPERS.items():
-        print("\n".join(table(paper, read_json(RESULTS, dict).get(name, {}))))
+        print("\n".join(table(paper, known(name))))
     return 0
 
 
 def train(name: str, paper: Paper, seed: int) -> bool:
-    """Every row of a paper with one seed; False if it was interrupted."""
+    """Every row of a paper with one seed that is not known yet; False if it was interrupted."""
     out = OUT / name / f"seed{seed}"
-    if all(str(seed) in known(name).get(row, {}) for row in paper.rows):
-        return True
-    paper.render(out / "data", seed)
-    for row, (_, file, changes) in paper.rows.items():
-        overrides = [f"run={out / row}", *changes]
-        config = stage_config(paper.kind, CONFIGS / file, paper.configured_out, out, seed, overrides)
+    configs = {
+        row: stage_config(
+            paper.kind, CONFIGS / file, paper.configured_out, out, seed, [f"run={out / row}", *changes]
+        )
+        for row, (_, file, changes) in paper.rows.items()
+    }
+    wanted = {row for row in configs if str(seed) not in known(name).get(row, {})}
+    for row in reversed(configs):  # and those that these start from, which stand before them
+        if row in wanted:
+            init = configs[row].init
+            wanted |= {Path(run).name for run in [*init.stages, *filter(None, [init.encoder])]}
+    if wanted:
+        paper.render(out / "data", seed)
+    for row, config in configs.items():
+        if row not in wanted:
+            continue
         print(f"\n{name}, seed {seed}: {row}", flush=True)
         if not train_and_evaluate(config, [paper.setting]):
             return False
