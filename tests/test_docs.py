@@ -21,6 +21,7 @@ LAUNCHERS = (
     r"python -m torch\.distributed\.launch (--\w+( \d+)? )+",
 )
 ABSENT = re.compile(r"no such|not there|does not exist|missing|not found|no file|no trained model|not a run")
+SMALL_SET = "--glosses 2 --train_clips 1 --dev_clips 1 --test_clips 1 --train_signers 1 --processes 1"
 OPTIONAL = re.compile(r" \[(--\w+)\]")
 
 
@@ -71,16 +72,17 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("command", PROGRAMS)
 def test_a_program_understands_its_command(
-    command: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing that it needs is there: it must get as far as to say so."""
-    code, (output, errors) = run(command, monkeypatch), capsys.readouterr()
-    if "--dry_run" in command:
+    smaller = shlex.split(SMALL_SET) if "dataset.synthetic" in command else []
+    code, (output, errors) = run(command, monkeypatch, *smaller), capfd.readouterr()
+    if "--dry_run" in command or smaller:
         assert code == 0
     elif "dataset.check" in command:
         assert code in (1, 2) and ABSENT.search(output + errors)
     else:
-        assert code == 2 and ABSENT.search(errors.strip().splitlines()[-1]), errors
+        assert code == 2 and ABSENT.search(errors), errors
         assert "usage:" not in errors
 
 
