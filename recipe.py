@@ -20,15 +20,21 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-from configs.cost import Reckoned, estimate
-from configs.schema import Config, IsolatedConfig, RecognitionConfig, TranslationConfig, load_experiment
+from configs.schema import (
+    Config,
+    ContinuousConfig,
+    IsolatedConfig,
+    RecognitionConfig,
+    TranslationConfig,
+    load_experiment,
+)
 from report.runs import read_epochs
+from training import INTERRUPTED
 from utils.command_line import entry_point_parser
 from utils.config_files import read_values
 from utils.errors import UserError, run_entry_point
 
 HERE = Path(__file__).parent
-INTERRUPTED = 130  # exit code of a training that was stopped and can be continued
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ def main() -> int:
         raise UserError(missing[0])
     for number, stage in enumerate(stages, 1):
         print(f"{number}. {stage.path}: {stage.config.kind}, {stage.config.run}, {stage.state}", flush=True)
-        if arguments.dry_run and isinstance(stage.config, Reckoned):
+        if arguments.dry_run and isinstance(stage.config, IsolatedConfig | ContinuousConfig):
+            from configs.cost import estimate
+
             print(f"   {estimate(stage.config)}")
     for line in missing:
         print(line)

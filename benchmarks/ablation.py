@@ -25,6 +25,7 @@ from dataset.synthetic.sentence_set import SentenceSetConfig
 from dataset.synthetic.sign_set import SignSetConfig, make_sign_set
 from demo_parts import CONFIGS, stage_config, train_and_evaluate
 from report.runs import evaluation_path
+from training import INTERRUPTED
 from utils.errors import run_entry_point
 from utils.files import read_json, write_json
 
@@ -149,7 +150,7 @@ def main() -> int:
     for seed in arguments.seeds:
         for name in arguments.papers:
             if not train(name, PAPERS[name], seed):
-                return 130
+                return INTERRUPTED
     for name, paper in PAPERS.items():
         print("\n".join(table(paper, known(name))))
     return 0
