@@ -62,11 +62,7 @@ class Recognizer(nn.Module):
         }
         encoder = encoder_builder(config.encoder)
         self.vknet = VKNet(in_channels, config.frames, config.width, config.batch_norm_momentum, encoder)
-        if not config.lateral_connections:
-            self.vknet.laterals.clear()
-        with torch.no_grad():
-            for weight in self.vknet.laterals.parameters():
-                weight.mul_(config.lateral_init_scale)
+        self.vknet.start_laterals(config)
         embedding_size = gloss_embeddings.shape[1] if auxiliary and gloss_embeddings is not None else None
         self.heads = nn.ModuleDict(
             {

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from modeling.config import StreamsConfig
 from modeling.encoders import EncoderBuilder
 from modeling.lateral import SPATIAL, TEMPORAL, LateralExchange
 from modeling.s3d import S3D
@@ -30,6 +31,14 @@ class StreamNetwork(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.laterals = nn.ModuleDict(laterals)
+
+    def start_laterals(self, config: StreamsConfig) -> None:
+        """Scale the random start of the exchanges as configured, or take them away."""
+        if not config.lateral_connections:
+            self.laterals.clear()
+        with torch.no_grad():
+            for weight in self.laterals.parameters():
+                weight.mul_(config.lateral_init_scale)
 
     def stages(self, inputs: Maps) -> Iterator[tuple[Maps, Maps]]:
         """After each block, its maps before and after the exchanges: ({stream: map}, {stream: map}).

@@ -175,8 +175,6 @@ def _sign(file: BufferedRandom) -> None:
 
 def _is_damaged(path: Path) -> bool:
     """Whether a file was signed and has changed. Files of others, and of before there were signatures, are not."""
-    if path.stat().st_size == 0:  # which cannot be mapped
-        return False
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         if content[-DIGEST - len(MARK) : -DIGEST] != MARK:
             return content[:4] == ZIP and content[-22:-18] != ZIP_END

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dataset.synthetic.signs import (
     AMPLITUDE_CUE,
+    CLOSED,
     CURL_CUE,
     CURVED,
     DIRECTION_CUE,
@@ -43,7 +44,7 @@ class _Form(NamedTuple):
 
     right: Track
     left: Track | None = None
-    mouth: Mouth = Mouth(0.0, 1.0)
+    mouth: Mouth = CLOSED
     head_roll: float = 0.0
 
 

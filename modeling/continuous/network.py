@@ -123,11 +123,7 @@ class ContinuousRecognizer(nn.Module):
             config.batch_norm_momentum,
             encoder_builder(config.encoder),
         )
-        if not config.lateral_connections:
-            self.vknet.laterals.clear()
-        with torch.no_grad():
-            for weight in self.vknet.laterals.parameters():
-                weight.mul_(config.lateral_init_scale)
+        self.vknet.start_laterals(config)
         sizes = self.vknet.block_channels
 
         def head(streams: list[str], in_size: int) -> SequenceHead:
