@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from modeling.config import Modality
-from modeling.continuous.config import ContinuousModelConfig
+from modeling.continuous.config import ContinuousLossConfig, ContinuousModelConfig
 from modeling.continuous.network import (
+    JOINT,
+    REPORTED,
     ContinuousOutput,
     ContinuousRecognizer,
     mean_over_space,
@@ -16,6 +18,7 @@ from modeling.continuous.network import (
     valid_steps,
     with_ensembles,
 )
+from modeling.continuous.objective import ContinuousObjective
 from utils.config import ConfigError
 
 POINTS, GLOSSES, FRAMES = 5, 7, 12
@@ -161,3 +164,20 @@ def test_impossible_networks_are_refused_by_key(key: str, changes: dict[str, obj
     with pytest.raises(ConfigError) as caught:
         ContinuousModelConfig(**{**SMALL, **changes})  # type: ignore[arg-type]
     assert caught.value.key == key
+
+
+@torch.no_grad()
+def test_streams_may_exchange_nothing_and_have_no_joint_head() -> None:
+    """Each stream is then as it would be alone, and the ensemble is of the two heads that are left."""
+    alone = network(lateral_connections=False, joint_head=False).eval()
+    assert not list(alone.vknet.laterals.parameters()) and JOINT not in alone.heads
+    both, lengths = inputs(), torch.tensor([12, 8])
+    found = with_ensembles(alone(both, lengths))
+    other = alone(both | {"keypoint": -both["keypoint"]}, lengths)
+    torch.testing.assert_close(other.logits["rgb"], found.logits["rgb"])
+    assert not torch.allclose(other.logits["keypoint"], found.logits["keypoint"])
+    sums = found.logits["rgb"].softmax(dim=2) + found.logits["keypoint"].softmax(dim=2)
+    torch.testing.assert_close(found.logits[REPORTED].exp(), sums)
+    objective = ContinuousObjective(ContinuousLossConfig())
+    _, parts = objective(alone(both, lengths), torch.tensor([[1], [2]]), torch.tensor([1, 1]))
+    assert {name for name in parts if "distillation" in name} == {"distillation/rgb", "distillation/keypoint"}
